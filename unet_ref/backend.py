@@ -1,0 +1,156 @@
+"""The one module that knows that there are two backends.
+
+Everything else asks ``namespace(array)`` for ``numpy`` or ``cupy`` and writes ``xp.name``. CuPy is never imported
+here: whoever hands us a CuPy array has imported it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from typing import Any, ParamSpec, TypeAlias, TypeVar
+
+import numpy as np
+
+from .errors import DTypeError
+from .spec import scalar
+
+Array: TypeAlias = Any  # a NumPy or a CuPy array: no static type covers both
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# float16 .. longdouble, complex for complex steps, object for exact scalars
+DTYPES = ("e", "f", "d", "g", "F", "D", "O")
+
+
+def namespace(*arrays: Any) -> Any:
+    """``numpy`` or ``cupy``, whichever the arrays belong to; a mixture is refused."""
+    cupy = sys.modules.get("cupy")
+    found = {}
+    for array in arrays:
+        if isinstance(array, np.ndarray):
+            found["numpy"] = np
+        elif cupy is not None and isinstance(array, cupy.ndarray):
+            found["cupy"] = cupy
+        elif array is not None:
+            raise DTypeError(f"expected a NumPy or CuPy array, got {type(array).__name__}")
+    if len(found) > 1:
+        raise DTypeError("all arrays must be on one device, got NumPy and CuPy arrays together")
+    return next(iter(found.values()), np)
+
+
+def check_arrays(operation: str, named: Iterable[tuple[str, Any]]) -> Any:
+    """The dtype that all the named arrays share; ``DTypeError`` for anything that would need a silent cast."""
+    present = [(name, array) for name, array in named if array is not None]
+    for name, array in present:
+        try:
+            namespace(array)
+        except DTypeError:
+            raise DTypeError(f"{operation}: {name} must be a NumPy or CuPy array, got {type(array).__name__}") from None
+        if array.dtype.char not in DTYPES or not array.dtype.isnative:
+            raise DTypeError(
+                f"{operation}: {name}.dtype ({array.dtype}) must be float16, float32, float64, longdouble, complex64, "
+                f"complex128 or object, in native byte order"
+            )
+    if len({isinstance(array, np.ndarray) for _, array in present}) > 1:
+        raise DTypeError(f"{operation}: {_listed(present, 'device')}: all arrays must be on one device")
+    if len({array.dtype for _, array in present}) > 1:
+        raise DTypeError(f"{operation}: {_listed(present, 'dtype')}: all arrays must have one dtype")
+    return present[0][1].dtype if present else None
+
+
+def _listed(present: list[tuple[str, Any]], what: str) -> str:
+    def value(array: Any) -> Any:
+        return array.dtype if what == "dtype" else ("cpu" if isinstance(array, np.ndarray) else "gpu")
+
+    return ", ".join(f"{name}.{what} is {value(array)}" for name, array in present)
+
+
+def operation(*, indices: tuple[str, ...] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """What every array operation has in common, said once.
+
+    The arguments before ``*`` are arrays (or lists of arrays): they are checked for kind, device and dtype. float16
+    computes in float32 and rounds once, at the end. Overflow and NaN go into the result, as in PyTorch, not into
+    warnings. ``indices`` names the arguments that hold integers (the target of ``cross_entropy``).
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        parameters = inspect.signature(function).parameters.values()
+        arrays = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+        label = function.__name__
+
+        @functools.wraps(function)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            given = [*zip(arrays, args, strict=False), *((name, kwargs[name]) for name in arrays if name in kwargs)]
+            dtype = check_arrays(label, _flat((name, value) for name, value in given if name not in indices))
+            with quiet():
+                if dtype is None or dtype.char != "e":
+                    return function(*args, **kwargs)
+                wide = [_cast(value, "float32") for value in args]
+                wide_kwargs = {n: _cast(v, "float32") if n in arrays else v for n, v in kwargs.items()}
+                result: R = _cast(function(*wide, **wide_kwargs), "float16")  # type: ignore[arg-type]
+                return result
+
+        return checked
+
+    return decorate
+
+
+def _flat(named: Iterable[tuple[str, Any]]) -> Iterable[tuple[str, Any]]:
+    for name, value in named:
+        if isinstance(value, tuple | list):
+            yield from ((f"{name}[{k}]", item) for k, item in enumerate(value))
+        else:
+            yield name, value
+
+
+def _cast(value: Any, dtype: str) -> Any:
+    """``value`` with its floating arrays cast, inside tuples, lists and named tuples too."""
+    if isinstance(value, tuple | list):
+        items = [_cast(item, dtype) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    if value is None or not hasattr(value, "dtype") or value.dtype.kind != "f":
+        return value
+    return value.astype(dtype)
+
+
+def quiet() -> contextlib.AbstractContextManager[Any]:
+    """Floating-point warnings off (CuPy has none)."""
+    return np.errstate(all="ignore")
+
+
+# --- shims: what NumPy does not do for exact scalars, or CuPy does otherwise ---------------------------------------
+
+
+def elementwise(function: Callable[..., Any], *arrays: Array) -> Array:
+    """A scalar function on object arrays."""
+    return np.asarray(np.frompyfunc(function, len(arrays), 1)(*arrays), dtype=object)
+
+
+def divide(total: Array, count: int) -> Array:
+    """``total / count``; for exact scalars exactly (Python would divide two ints to a float)."""
+    if total.dtype != object:
+        return total / total.dtype.type(count)
+    return elementwise(lambda value: scalar.divide(value, count), total)
+
+
+def sqrt(x: Array) -> Array:
+    """Square root; for exact scalars exact, or an error where the root is irrational."""
+    return elementwise(scalar.sqrt, x) if x.dtype == object else namespace(x).sqrt(x)
+
+
+def constant(value: float | Fraction, x: Array) -> Any:
+    """``value`` as a scalar that meets the elements of ``x`` without changing their type."""
+    if x.dtype != object:
+        return x.dtype.type(float(value))
+    return scalar.constant(value, x.flat[0] if x.size else 0)
+
+
+def real(x: Array) -> Array:
+    """What comparisons go by: the real part of complex arrays, so that a whole network can be stepped."""
+    return x.real if x.dtype.kind == "c" else x

@@ -1,0 +1,1 @@
+"""Evidence that a gradient is right."""

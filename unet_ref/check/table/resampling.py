@@ -1,0 +1,5 @@
+"""Rows of the table of operations: resampling."""
+
+from ..operation import Operation
+
+RESAMPLING: tuple[Operation, ...] = ()

@@ -1,0 +1,1 @@
+"""Link 5: the networks of the seeds."""
