@@ -1,0 +1,68 @@
+"""What the subcommands share: errors with an exit code, a progress bar for a person, tables, colours."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+HOLDS, FAILED, USAGE, NO_BACKEND, BAD_FILE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+
+class CommandError(Exception):
+    """Ends the command with one sentence on stderr and an exit code."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def say(message: str) -> None:
+    """A message to the person: results go to stdout, everything else to stderr."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def progress(items: Iterable[T], total: int, label: str) -> Iterator[T]:
+    """The items, with a bar on stderr while a person watches."""
+    watched = sys.stderr.isatty()
+    width = max(10, min(40, shutil.get_terminal_size().columns - len(label) - 16))
+    for done, item in enumerate(items, start=1):
+        yield item
+        if watched:
+            filled = width * done // max(1, total)
+            end = "\n" if done == total else ""
+            bar = f"\r{label} [{'#' * filled}{'.' * (width - filled)}] {done}/{total}"
+            print(bar, end=end, file=sys.stderr, flush=True)
+
+
+def paint(text: str, colour: str) -> str:
+    """``text`` in green or red where a terminal shows it and ``NO_COLOR`` is not set."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    return f"\033[{ {'green': 32, 'red': 31, 'yellow': 33}[colour] }m{text}\033[0m"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Columns as wide as they need to be; the columns in ``right`` flush right."""
+    widths = [max(len(row[k]) for row in (header, *rows)) for k in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (c.rjust(w) if k in right else c.ljust(w) for k, (c, w) in enumerate(zip(cells, widths, strict=True)))
+        return "  ".join(padded).rstrip()
+
+    return "\n".join([line(header), "  ".join("-" * width for width in widths), *map(line, rows)])
+
+
+def human(count: float) -> str:
+    """A count in at most five characters: 950, 12.3k, 4.56M."""
+    for unit in ("", "k", "M", "G", "T"):
+        if abs(count) < 999.5 or unit == "T":
+            break
+        count /= 1000
+    if not unit:
+        return f"{count:.0f}"
+    return f"{count:.{max(0, 2 - len(str(int(abs(count)))) + 1)}f}{unit}"

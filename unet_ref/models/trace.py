@@ -1,0 +1,73 @@
+"""What passes from forward to backward, and what people export as reference activations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+class Activation(NamedTuple):
+    """A value on its way through the network, with the name of the step that made it."""
+
+    name: str
+    value: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The value's shape."""
+        return tuple(self.value.shape)
+
+
+class Step(NamedTuple):
+    """One operation as it ran: enough to run its backward pass."""
+
+    name: str
+    op: str
+    arguments: tuple[Any, ...]
+    options: dict[str, Any]
+    inputs: tuple[str, ...]
+    output_shape: tuple[int, ...]
+
+
+@dataclass
+class Trace(Mapping[str, Any]):
+    """Name -> activation, in the order of the forward pass.
+
+    Holds what the backward pass reads, or with ``record="all"`` everything. ``output`` is the network's output,
+    ``buffers`` the running statistics after this pass (unchanged in eval mode).
+    """
+
+    activations: dict[str, Any] = field(default_factory=dict)
+    steps: dict[str, Step] = field(default_factory=dict)
+    buffers: dict[str, Any] = field(default_factory=dict)
+    output: Any = None
+    training: bool = False
+    batched: bool = True
+
+    def __getitem__(self, name: str) -> Any:
+        return self.activations[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self.steps if name in self.activations)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def keep(self, activation: Activation) -> None:
+        """An activation that the backward pass will read."""
+        self.activations[activation.name] = activation.value
+
+    def __repr__(self) -> str:
+        return f"<Trace of {len(self.steps)} steps, {len(self)} activations held>"
+
+
+class Grads(NamedTuple):
+    """Gradients of a network: ``params`` like the state without its buffers, ``inputs`` by argument name.
+
+    ``activations`` holds the gradient at every step's output where it was asked for.
+    """
+
+    params: dict[str, Any]
+    inputs: dict[str, Any]
+    activations: dict[str, Any]
