@@ -12,6 +12,11 @@ settings.register_profile("steady", settings.get_profile("ci" if "CI" in os.envi
 settings.load_profile("steady")
 
 
+# Helpers that import PyTorch: where there is none, pytest shall not look for doctests in them.
+if importlib.util.find_spec("torch") is None:
+    collect_ignore = ["torch_adapters.py", "vectors/record.py"]
+
+
 @pytest.fixture
 def rng():
     """A generator that starts alike in every test."""

@@ -1,0 +1,112 @@
+"""PyTorch agrees with every operation, forward and every gradient, in float64 to 1e-10."""
+
+import numpy as np
+import pytest
+from torch_cases import CASES, draw
+
+from unet_ref import ops
+from unet_ref.check.table import OPERATIONS
+
+pytest.importorskip("torch", reason="the live comparisons need PyTorch: pip install torch")
+from torch_adapters import ADAPTERS, torch_pass
+
+pytestmark = pytest.mark.torch
+
+TOLERANCE = 1e-10
+DRAWS = 80
+
+
+def compare(name, arrays, options, rng):
+    """Asserts that both agree; on failure a line that can be pasted."""
+    call = f"{name}({', '.join(f'{k}={describe(v)}' for k, v in arrays.items())}, **{options})"
+    y, _ = torch_pass(name, arrays, options)
+    ours = getattr(ops, name)(*arrays.values(), **options)
+    assert_close(ours, y, call)
+    if not hasattr(ops, f"{name}_backward"):
+        return
+    grad_output = rng.standard_normal(np.shape(y))
+    _, slopes = torch_pass(name, arrays, options, grad_output)
+    grads = getattr(ops, f"{name}_backward")(grad_output, *arrays.values(), **options)
+    for argument in OPERATIONS[name].gradients:
+        mine = getattr(grads, argument) if hasattr(grads, "_fields") else grads
+        if arrays[argument] is None:
+            assert mine is None, f"{call}: a gradient of {argument}, which is absent"
+        else:
+            assert_close(mine, slopes[argument], f"{call}: gradient of {argument}")
+
+
+def describe(value):
+    return [describe(item) for item in value] if isinstance(value, tuple) else getattr(value, "shape", None)
+
+
+def assert_close(ours, theirs, call):
+    if isinstance(ours, tuple):
+        for mine, other in zip(ours, theirs, strict=True):
+            assert_close(mine, other, call)
+        return
+    assert np.shape(ours) == np.shape(theirs), f"{call}: shape {np.shape(ours)}, PyTorch has {np.shape(theirs)}"
+    scale = np.max(np.abs(theirs), initial=1.0)
+    np.testing.assert_allclose(ours, theirs, rtol=TOLERANCE, atol=TOLERANCE * scale, err_msg=call)
+
+
+@pytest.mark.parametrize("name", sorted(set(OPERATIONS) & set(ADAPTERS)))
+def test_own_draws(name):
+    """The widest range of arguments, drawn apart from the package."""
+    for seed in range(DRAWS):
+        rng = np.random.default_rng(seed)
+        compare(name, *draw(name, rng), rng)
+
+
+@pytest.mark.parametrize("name", sorted(set(OPERATIONS) & set(ADAPTERS)))
+def test_draws_of_the_table(name):
+    """The arguments that the checker draws."""
+    for seed in range(DRAWS // 2):
+        rng = np.random.default_rng(seed)
+        compare(name, *OPERATIONS[name].draw(rng), rng)
+
+
+def test_every_operation_of_the_table_is_compared():
+    assert set(OPERATIONS) <= set(ADAPTERS)
+    assert set(ADAPTERS) == set(CASES)
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_the_draws_reach_the_whole_range(name):
+    """Every option takes several values, and where there are batches there are empty and absent ones."""
+    drawn = [draw(name, np.random.default_rng(seed)) for seed in range(DRAWS)]
+    for option in drawn[0][1]:
+        assert len({repr(options.get(option)) for _, options in drawn}) > 1, option
+    for argument in drawn[0][0]:
+        values = [arrays[argument] for arrays, _ in drawn]
+        assert argument != "bias" or any(value is None for value in values)
+    shapes = [
+        np.shape(next(iter(arrays.values())))
+        for arrays, _ in drawn
+        if not isinstance(next(iter(arrays.values())), tuple)
+    ]
+    if name in (
+        "conv2d",
+        "conv_transpose2d",
+        "max_pool2d",
+        "avg_pool2d",
+        "adaptive_avg_pool2d",
+        "pad2d",
+        "center_crop2d",
+    ):
+        assert {len(shape) for shape in shapes} == {3, 4}
+        assert any(shape[0] == 0 for shape in shapes if len(shape) == 4)
+
+
+@pytest.mark.parametrize("factor", [1.0005, -1.0], ids=["0.05 % off", "wrong sign"])
+@pytest.mark.parametrize("argument", ["x", "weight", "bias"])
+def test_a_planted_mistake_is_caught(argument, factor, monkeypatch):
+    right = ops.conv2d_backward
+
+    def wrong(*args, **options):
+        grads = right(*args, **options)
+        slope = getattr(grads, argument)
+        return grads if slope is None else grads._replace(**{argument: slope * factor})
+
+    monkeypatch.setattr(ops, "conv2d_backward", wrong)
+    with pytest.raises(AssertionError, match=f"gradient of {argument}"):
+        test_own_draws("conv2d")
