@@ -10,7 +10,7 @@ import contextlib
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
@@ -26,6 +26,8 @@ R = TypeVar("R")
 
 # float16 .. longdouble, complex for complex steps, object for exact scalars
 DTYPES = ("e", "f", "d", "g", "F", "D", "O")
+
+BLOCK_ELEMENTS = 1 << 17  # what passes over an image work on at a time: half a MB in float32
 
 
 def namespace(*arrays: Any) -> Any:
@@ -132,11 +134,12 @@ def elementwise(function: Callable[..., Any], *arrays: Array) -> Array:
     return np.asarray(np.frompyfunc(function, len(arrays), 1)(*arrays), dtype=object)
 
 
-def divide(total: Array, count: int) -> Array:
-    """``total / count``; for exact scalars exactly (Python would divide two ints to a float)."""
-    if total.dtype != object:
-        return total / total.dtype.type(count)
-    return elementwise(lambda value: scalar.divide(value, count), total)
+def divide(total: Array, count: Any) -> Array:
+    """``total / count``, an int or an array of ints; for exact scalars exactly (Python would divide two ints to a float)."""
+    if total.dtype == object:
+        return elementwise(scalar.divide, total, count)
+    real_type = total.real.dtype
+    return total / (real_type.type(count) if isinstance(count, int) else count.astype(real_type))
 
 
 def sqrt(x: Array) -> Array:
@@ -146,11 +149,52 @@ def sqrt(x: Array) -> Array:
 
 def constant(value: float | Fraction, x: Array) -> Any:
     """``value`` as a scalar that meets the elements of ``x`` without changing their type."""
-    if x.dtype != object:
-        return x.dtype.type(float(value))
-    return scalar.constant(value, x.flat[0] if x.size else 0)
+    if x.dtype == object:
+        return scalar.constant(value, x.flat[0] if x.size else 0)
+    if x.dtype.char == "g" and isinstance(value, Fraction):  # a longdouble holds more of 1/3 than a float
+        return x.dtype.type(value.numerator) / x.dtype.type(value.denominator)
+    return x.dtype.type(float(value))
 
 
 def real(x: Array) -> Array:
     """What comparisons go by: the real part of complex arrays, so that a whole network can be stepped."""
     return x.real if x.dtype.kind == "c" else x
+
+
+def keep(mask: Array, x: Array) -> Array:
+    """``x`` where ``mask`` holds, zero elsewhere: ``where(mask, x, 0)``, infinity and NaN dropped too.
+
+    NumPy's ``where`` branches at every element, and random masks make it wait ten times as long as for the memory.
+    There the bits of ``x`` meet a mask of all ones or all zeros instead.
+    """
+    bits = _bits(x)
+    if bits is None:
+        return namespace(x).where(mask, x, x.dtype.type(0))
+    return (x.view(bits) & -mask.view("int8")).view(x.dtype)
+
+
+def select(mask: Array, x: Array, y: Array) -> Array:
+    """``where(mask, x, y)`` for two arrays of one dtype, as fast as ``keep``."""
+    if _bits(x) is None:
+        return namespace(x).where(mask, x, y)
+    chosen: Array = keep(mask, x)
+    bits = _bits(x)
+    chosen.view(bits)[...] |= keep(~mask, y).view(bits)
+    return chosen
+
+
+def _bits(x: Array) -> str | None:
+    """The integers that can hold the bits of NumPy's ``x``; ``None`` where ``where`` has to do."""
+    names = {1: "int8", 2: "int16", 4: "int32", 8: "int64"}
+    return names.get(x.dtype.itemsize) if isinstance(x, np.ndarray) and x.dtype != object else None
+
+
+def blocks(items: int, size: int, like: Array) -> Iterator[slice]:
+    """Slices of ``items`` things of ``size`` elements each, to be worked on one after another.
+
+    On the CPU as many at a time as stay in the cache, so that only the first pass over them waits for the memory; on
+    a GPU all of them, where a loop would leave the device idle.
+    """
+    step = max(1, BLOCK_ELEMENTS // max(1, size)) if isinstance(like, np.ndarray) else max(1, items)
+    for start in range(0, items, step):
+        yield slice(start, min(start + step, items))

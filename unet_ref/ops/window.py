@@ -46,6 +46,20 @@ class Window(NamedTuple):
         start = self.dilation[axis] * tap
         return slice(start, start + self.stride[axis] * (self.output[axis] - 1) + 1, self.stride[axis])
 
+    def on_image(self, axis: int) -> Iterator[tuple[int, slice, slice]]:
+        """Each tap of one axis, the outputs at which it lies on the image, and the pixels that it reads at them.
+
+        Who goes by these needs no padded copy: what lies outside takes part in nothing.
+        """
+        size, stride, before = self.input[axis], self.stride[axis], self.pads[axis][0]
+        for tap in range(self.kernel[axis]):
+            offset = self.dilation[axis] * tap - before  # output i reads pixel stride*i + offset
+            first = max(0, -(offset // stride))
+            stop = min(self.output[axis], -((offset - size) // stride))
+            if first < stop:
+                reads = slice(stride * first + offset, stride * (stop - 1) + offset + 1, stride)
+                yield tap, slice(first, stop), reads
+
     def inside(self) -> tuple[slice, slice]:
         """The unpadded image within the padded one."""
         (top, _), (left, _) = self.pads
@@ -95,6 +109,11 @@ def check_shape(operation: str, name: str, shape: Sequence[int], expected: Seque
     """``shape == expected``, or a sentence that says by which rule it should be."""
     if tuple(shape) != tuple(expected):
         raise ShapeError(f"{operation}: {name}.shape {tuple(shape)} must be {rule} {tuple(expected)}")
+
+
+def shape_of(array: Any | None) -> tuple[int, ...] | None:
+    """The shape of an optional argument."""
+    return None if array is None else array.shape
 
 
 def check_grad_output(operation: str, grad_output: Any, expected: Sequence[int]) -> None:

@@ -48,6 +48,21 @@ def pads(padding: Any, kernel: tuple[int, int] = (1, 1), dilation: Any = 1) -> t
     return vertical, horizontal
 
 
+def positions(
+    size: int, kernel: int, stride: int, pad: tuple[int, int], dilation: int = 1, ceil_mode: bool = False
+) -> int:
+    """How many windows a pooling has along an axis: as many as end on the padded image.
+
+    In ceil mode the last one may hang over the end, but it must start on the image or before it.
+    """
+    before, after = pad
+    room = size + before + after - dilation * (kernel - 1) - 1
+    if not ceil_mode:
+        return room // stride + 1
+    last = -(-room // stride)
+    return last + 1 if stride * last < size + before else last
+
+
 def definition(function: Callable[P, R]) -> Callable[P, R]:
     """Arguments before ``*`` become arrays of Python scalars; results get the dtype of the first one back.
 
