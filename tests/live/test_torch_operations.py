@@ -13,7 +13,7 @@ from torch_adapters import ADAPTERS, torch_pass
 pytestmark = pytest.mark.torch
 
 TOLERANCE = 1e-10
-DRAWS = 80
+DRAWS = 200
 
 
 def compare(name, arrays, options, rng):
@@ -45,7 +45,7 @@ def assert_close(ours, theirs, call):
             assert_close(mine, other, call)
         return
     assert np.shape(ours) == np.shape(theirs), f"{call}: shape {np.shape(ours)}, PyTorch has {np.shape(theirs)}"
-    scale = np.max(np.abs(theirs), initial=1.0)
+    scale = np.max(np.abs(theirs), initial=1.0, where=np.isfinite(theirs))
     np.testing.assert_allclose(ours, theirs, rtol=TOLERANCE, atol=TOLERANCE * scale, err_msg=call)
 
 
@@ -95,6 +95,24 @@ def test_the_draws_reach_the_whole_range(name):
     ):
         assert {len(shape) for shape in shapes} == {3, 4}
         assert any(shape[0] == 0 for shape in shapes if len(shape) == 4)
+
+
+# PyTorch's bilinear kernel multiplies neighbours of weight zero too, and 0 * inf is NaN: its outputs are NaN at pixels
+# that do not depend on the infinite one.
+NOT_BY_THE_DEFINITION = {"upsample_bilinear2d"}
+
+
+@pytest.mark.parametrize("name", sorted(set(OPERATIONS) & set(ADAPTERS) - NOT_BY_THE_DEFINITION))
+def test_nan_and_infinity(name):
+    """One pixel of the input NaN, or infinite of either sign: the outputs are NaN and infinite where PyTorch's are."""
+    for seed in range(DRAWS // 4):
+        rng = np.random.default_rng(seed)
+        arrays, options = draw(name, rng)
+        first = next(iter(arrays))
+        whole = arrays[first] if isinstance(arrays[first], tuple) else (arrays[first],)
+        for array in whole:
+            array.flat[rng.integers(array.size, size=min(1, array.size))] = (np.nan, np.inf, -np.inf)[seed % 3]
+        compare(name, arrays, options, rng)
 
 
 @pytest.mark.parametrize("factor", [1.0005, -1.0], ids=["0.05 % off", "wrong sign"])
