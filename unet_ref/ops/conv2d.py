@@ -9,7 +9,7 @@ from ..backend import Array, operation
 from ..errors import ShapeError
 from ..spec.conv2d import Conv2dGrads
 from .correlation import correlate, correlate_adjoint, correlate_weight
-from .window import Pads, Window, batched, check_grad_output, check_image, check_shape, integer, pads, pair
+from .window import Pads, Window, batched, check_grad_output, check_image, check_shape, integer, pads, pair, shape_of
 
 
 def conv2d_shape(
@@ -63,7 +63,7 @@ def conv2d(
             [14.5, 17.5, 20.5],
             [26.5, 29.5, 32.5]]])
     """
-    window = _window("conv2d", x.shape, weight.shape, _shape(bias), stride, padding, dilation, groups)
+    window = _window("conv2d", x.shape, weight.shape, shape_of(bias), stride, padding, dilation, groups)
     y = correlate(batched("conv2d", x), weight, window, groups)
     if bias is not None:
         y += bias[:, None, None]
@@ -87,7 +87,7 @@ def conv2d_backward(
     array([[[[45., 54.]]]])
     """
     name = "conv2d_backward"
-    window = _window(name, x.shape, weight.shape, _shape(bias), stride, padding, dilation, groups)
+    window = _window(name, x.shape, weight.shape, shape_of(bias), stride, padding, dilation, groups)
     check_grad_output(name, grad_output, (*x.shape[:-3], weight.shape[0], *window.output))
     dy = batched(name, grad_output)
 
@@ -95,10 +95,6 @@ def conv2d_backward(
     grad_weight = correlate_weight(dy, batched(name, x), window, groups)
     grad_x = correlate_adjoint(dy, weight, window, groups)
     return Conv2dGrads(grad_x if x.ndim == 4 else grad_x[0], grad_weight, grad_bias)
-
-
-def _shape(array: Array | None) -> tuple[int, ...] | None:
-    return None if array is None else array.shape
 
 
 def _window(

@@ -1,5 +1,60 @@
 """Links 1 and 2: every operation and its derivative, index by index, over any scalar type."""
 
+from .adaptive_avg_pool2d import AdaptiveAvgPool2dGrads, adaptive_avg_pool2d, adaptive_avg_pool2d_backward
+from .avg_pool2d import AvgPool2dGrads, avg_pool2d, avg_pool2d_backward
+from .batch_norm import BatchNormGrads, batch_norm, batch_norm_backward
+from .batch_norm_running_stats import BatchNormRunningStats, batch_norm_running_stats
+from .center_crop2d import CenterCrop2dGrads, center_crop2d, center_crop2d_backward
 from .conv2d import Conv2dGrads, conv2d, conv2d_backward
+from .conv_transpose2d import ConvTranspose2dGrads, conv_transpose2d, conv_transpose2d_backward
+from .film import FilmGrads, film, film_backward
+from .group_norm import GroupNormGrads, group_norm, group_norm_backward
+from .linear import LinearGrads, linear, linear_backward
+from .max_pool2d import MaxPool2dGrads, max_pool2d, max_pool2d_backward
+from .pad2d import Pad2dGrads, pad2d, pad2d_backward
+from .upsample_bilinear2d import UpsampleBilinear2dGrads, upsample_bilinear2d, upsample_bilinear2d_backward
+from .upsample_nearest2d import UpsampleNearest2dGrads, upsample_nearest2d, upsample_nearest2d_backward
 
-__all__ = ["Conv2dGrads", "conv2d", "conv2d_backward"]
+__all__ = [
+    "AdaptiveAvgPool2dGrads",
+    "AvgPool2dGrads",
+    "BatchNormGrads",
+    "BatchNormRunningStats",
+    "CenterCrop2dGrads",
+    "Conv2dGrads",
+    "ConvTranspose2dGrads",
+    "FilmGrads",
+    "GroupNormGrads",
+    "LinearGrads",
+    "MaxPool2dGrads",
+    "Pad2dGrads",
+    "UpsampleBilinear2dGrads",
+    "UpsampleNearest2dGrads",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_backward",
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "batch_norm",
+    "batch_norm_backward",
+    "batch_norm_running_stats",
+    "center_crop2d",
+    "center_crop2d_backward",
+    "conv2d",
+    "conv2d_backward",
+    "conv_transpose2d",
+    "conv_transpose2d_backward",
+    "film",
+    "film_backward",
+    "group_norm",
+    "group_norm_backward",
+    "linear",
+    "linear_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "pad2d",
+    "pad2d_backward",
+    "upsample_bilinear2d",
+    "upsample_bilinear2d_backward",
+    "upsample_nearest2d",
+    "upsample_nearest2d_backward",
+]
