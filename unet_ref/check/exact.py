@@ -26,31 +26,13 @@ def rational_case(operation: Operation, rng: np.random.Generator) -> Case:
     """
     if operation.draw_exact is not None:
         return operation.draw_exact(rng)
-    arrays, options = operation.draw(rng)
-    return Case({name: _rational_like(rng, array) for name, array in arrays.items()}, options)
-
-
-def _rational_like(rng: np.random.Generator, array: Any) -> Any:
-    if isinstance(array, tuple | list):
-        return tuple(_rational_like(rng, item) for item in array)
-    if array is None or array.dtype.kind != "f":
-        return array
-    return np.asarray(rational(rng, array.shape), dtype=object)
+    return operation.draw(rng).map(lambda array: np.asarray(rational(rng, array.shape), dtype=object))
 
 
 def decimal_case(case: Case) -> Case:
     """The same values in ``Decimal``, for definitions with exp, log, tanh or erf, whose values are not rational."""
-
-    def convert(array: Any) -> Any:
-        if isinstance(array, tuple | list):
-            return tuple(convert(item) for item in array)
-        if array is None or array.dtype != object:
-            return array
-        return np.asarray(
-            np.frompyfunc(lambda q: Decimal(q.numerator) / Decimal(q.denominator) / 16, 1, 1)(array), object
-        )
-
-    return Case({name: convert(array) for name, array in case.arrays.items()}, case.options)
+    sixteenth = np.frompyfunc(lambda q: Decimal(q.numerator) / Decimal(q.denominator) / 16, 1, 1)
+    return case.map(lambda array: np.asarray(sixteenth(array), dtype=object))
 
 
 def derivative_defect(operation: Operation, case: Case, rng: np.random.Generator) -> dict[str, tuple[Any, Any]]:

@@ -17,6 +17,19 @@ class Case(NamedTuple):
     arrays: dict[str, Any]
     options: dict[str, Any]
 
+    def map(self, function: Callable[[Any], Any]) -> Case:
+        """The same case with ``function`` of every array of floats or exact scalars, those in tuples too.
+
+        Arrays of integers and absent arguments stay what they are.
+        """
+
+        def convert(array: Any) -> Any:
+            if isinstance(array, tuple | list):
+                return tuple(convert(item) for item in array)
+            return array if array is None or array.dtype.kind not in "fcO" else function(array)
+
+        return Case({name: convert(array) for name, array in self.arrays.items()}, self.options)
+
 
 @dataclass(frozen=True)
 class Operation:
