@@ -9,6 +9,8 @@ import unet_ref
 
 cupy = pytest.importorskip("cupy", reason="the static gate needs the cupy package (no GPU): pip install cupy-cuda13x")
 
+pytestmark = pytest.mark.cupy
+
 PACKAGE = Path(unet_ref.__file__).parent
 DEVICE_ROOMS = ("ops",)  # every array here may live on a device; the other rooms do work on the host too
 
