@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import inspect
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -87,7 +89,9 @@ def operation(*, indices: tuple[str, ...] = ()) -> Callable[[Callable[P, R]], Ca
         label = function.__name__
 
         @functools.wraps(function)
-        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        def checked(*given_args: P.args, **given_kwargs: P.kwargs) -> R:
+            args: Any = [_array(value) for value in given_args]
+            kwargs: Any = {name: _array(value) if name in arrays else value for name, value in given_kwargs.items()}
             given = [*zip(arrays, args, strict=False), *((name, kwargs[name]) for name in arrays if name in kwargs)]
             dtype = check_arrays(label, _flat((name, value) for name, value in given if name not in indices))
             with quiet():
@@ -95,12 +99,17 @@ def operation(*, indices: tuple[str, ...] = ()) -> Callable[[Callable[P, R]], Ca
                     return function(*args, **kwargs)
                 wide = [_cast(value, "float32") for value in args]
                 wide_kwargs = {n: _cast(v, "float32") if n in arrays else v for n, v in kwargs.items()}
-                result: R = _cast(function(*wide, **wide_kwargs), "float16")  # type: ignore[arg-type]
+                result: R = _cast(function(*wide, **wide_kwargs), "float16")
                 return result
 
         return checked
 
     return decorate
+
+
+def _array(value: Any) -> Any:
+    """NumPy's scalars, which its arithmetic makes of 0-d arrays, are 0-d arrays (the gradient of a loss is one)."""
+    return np.asarray(value) if isinstance(value, np.generic) else value
 
 
 def _flat(named: Iterable[tuple[str, Any]]) -> Iterable[tuple[str, Any]]:
@@ -147,6 +156,45 @@ def sqrt(x: Array) -> Array:
     return elementwise(scalar.sqrt, x) if x.dtype == object else namespace(x).sqrt(x)
 
 
+def exp(x: Array) -> Array:
+    """E to the x."""
+    return elementwise(scalar.exp, x) if x.dtype == object else namespace(x).exp(x)
+
+
+def log(x: Array) -> Array:
+    """The natural logarithm."""
+    return elementwise(scalar.log, x) if x.dtype == object else namespace(x).log(x)
+
+
+def pi(x: Array) -> Any:
+    """Pi as a scalar of the precision of ``x``."""
+    if x.dtype == object:
+        return scalar.pi(x.flat[0] if x.size else 0)
+    return x.dtype.type("3.14159265358979323846264338327950288" if x.dtype.char == "g" else math.pi)
+
+
+def special(x: Array) -> Any:
+    """``scipy.special``, or what CuPy has of it; loaded when first asked for."""
+    return importlib.import_module("scipy.special" if namespace(x) is np else "cupyx.scipy.special")
+
+
+def first(mask: Array) -> tuple[int, ...] | None:
+    """The index of the first True, or ``None``; on a GPU always ``None``, where to look would be to wait for it."""
+    if namespace(mask) is not np or not mask.any():
+        return None
+    return tuple(int(i) for i in np.unravel_index(int(mask.argmax()), mask.shape))
+
+
+def flat(x: Array) -> Array:
+    """``x`` as one row of elements: functions see one layout, whatever the strides, and 0-d arrays stay arrays."""
+    return namespace(x).ascontiguousarray(x).reshape(-1)
+
+
+def root(value: Any, x: Array) -> Any:
+    """The square root of one scalar that goes with ``x``: of ``constant(2, x)``, of ``pi(x)``."""
+    return scalar.sqrt(value) if x.dtype == object else np.sqrt(value)
+
+
 def constant(value: float | Fraction, x: Array) -> Any:
     """``value`` as a scalar that meets the elements of ``x`` without changing their type."""
     if x.dtype == object:
@@ -169,7 +217,7 @@ def keep(mask: Array, x: Array) -> Array:
     """
     bits = _bits(x)
     if bits is None:
-        return namespace(x).where(mask, x, x.dtype.type(0))
+        return namespace(x).where(mask, x, constant(0, x))
     return (x.view(bits) & -mask.view("int8")).view(x.dtype)
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .scalar import divide
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,6 +49,11 @@ def pads(padding: Any, kernel: tuple[int, int] = (1, 1), dilation: Any = 1) -> t
         return (totals[0] // 2, totals[0] - totals[0] // 2), (totals[1] // 2, totals[1] - totals[1] // 2)
     vertical, horizontal = (pair(side) for side in pair(padding))
     return vertical, horizontal
+
+
+def mean(terms: list[Any]) -> Any:
+    """The mean of scalars, exact for exact ones; of none NaN, as in PyTorch."""
+    return divide(sum(terms), len(terms)) if terms else math.nan
 
 
 def positions(

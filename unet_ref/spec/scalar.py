@@ -31,7 +31,7 @@ def constant(value: Any, like: Any) -> Any:
 
 def divide(value: Any, count: int) -> Any:
     """``value / count``; of two ints a Fraction, where Python gives a float."""
-    return Fraction(value, count) if isinstance(value, int) else value / count
+    return Fraction(value, count) if isinstance(value, int) and isinstance(count, int) else value / count
 
 
 def real(x: Any) -> Any:
@@ -54,7 +54,7 @@ def sqrt(x: Any) -> Any:
 
 def exp(x: Any) -> Any:
     """E to the x."""
-    return x.exp() if hasattr(x, "exp") else _call("exp", x)
+    return x.exp() if callable(getattr(x, "exp", None)) else _call("exp", x)  # an mpf's exp is its exponent
 
 
 def log(x: Any) -> Any:
