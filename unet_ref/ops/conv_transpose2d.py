@@ -9,7 +9,18 @@ from ..backend import Array, operation
 from ..errors import ShapeError
 from ..spec.conv_transpose2d import ConvTranspose2dGrads
 from .correlation import correlate, correlate_adjoint, correlate_weight
-from .window import Window, batched, check_grad_output, check_image, check_shape, integer, pads, pair, shape_of
+from .window import (
+    Window,
+    batched,
+    check_grad_output,
+    check_image,
+    check_shape,
+    contiguous,
+    integer,
+    pads,
+    pair,
+    shape_of,
+)
 
 
 def conv_transpose2d_shape(
@@ -67,7 +78,7 @@ def conv_transpose2d(
     window = _window(
         name, x.shape, weight.shape, shape_of(bias), stride, padding, output_padding, groups, dilation
     )  # fmt: skip
-    y = correlate_adjoint(batched(name, x), weight, window, groups)
+    y = correlate_adjoint(batched(name, x), contiguous(weight), window, groups)
     if bias is not None:
         y += bias[:, None, None]
     return y if x.ndim == 4 else y[0]
@@ -98,7 +109,7 @@ def conv_transpose2d_backward(
 
     grad_bias = None if bias is None else dy.sum(axis=(0, 2, 3))  # (N, O, H', W') -> (O,)
     grad_weight = correlate_weight(batched(name, x), dy, window, groups)
-    grad_x = correlate(dy, weight, window, groups)
+    grad_x = correlate(dy, contiguous(weight), window, groups)
     return ConvTranspose2dGrads(grad_x if x.ndim == 4 else grad_x[0], grad_weight, grad_bias)
 
 

@@ -6,6 +6,7 @@ import operator
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from ..backend import namespace
 from ..errors import ShapeError
 
 Pair = tuple[int, int]
@@ -94,9 +95,14 @@ def pads(operation: str, padding: Any, least: int | None = 0) -> Pads:
 
 
 def batched(operation: str, x: Any, name: str = "x") -> Any:
-    """``x`` as ``(N, C, H, W)``; ``(C, H, W)`` becomes a batch of one."""
+    """``x`` as contiguous ``(N, C, H, W)``; ``(C, H, W)`` becomes a batch of one."""
     check_image(operation, x.shape, name)
-    return x if x.ndim == 4 else x[None]
+    return contiguous(x if x.ndim == 4 else x[None])
+
+
+def contiguous(x: Any) -> Any:
+    """``x`` in row-major order: sums and matrix products may add in another order where it lies otherwise in memory."""
+    return namespace(x).ascontiguousarray(x)
 
 
 def check_image(operation: str, shape: Sequence[int], name: str = "x") -> None:
