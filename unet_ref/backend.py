@@ -50,15 +50,16 @@ def namespace(*arrays: Any) -> Any:
 
 def check_arrays(operation: str, named: Iterable[tuple[str, Any]]) -> Any:
     """The dtype that all the named arrays share; ``DTypeError`` for anything that would need a silent cast."""
-    present = [(name, array) for name, array in named if array is not None]
+    present = list(named)
     for name, array in present:
         try:
             namespace(array)
-        except DTypeError:
+            dtype = array.dtype  # None has none
+        except (AttributeError, DTypeError):
             raise DTypeError(f"{operation}: {name} must be a NumPy or CuPy array, got {type(array).__name__}") from None
-        if array.dtype.char not in DTYPES or not array.dtype.isnative:
+        if dtype.char not in DTYPES or not dtype.isnative:
             raise DTypeError(
-                f"{operation}: {name}.dtype ({array.dtype}) must be float16, float32, float64, longdouble, complex64, "
+                f"{operation}: {name}.dtype ({dtype}) must be float16, float32, float64, longdouble, complex64, "
                 f"complex128 or object, in native byte order"
             )
     if len({isinstance(array, np.ndarray) for _, array in present}) > 1:
@@ -86,6 +87,7 @@ def operation(*, indices: tuple[str, ...] = ()) -> Callable[[Callable[P, R]], Ca
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         parameters = inspect.signature(function).parameters.values()
         arrays = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+        optional = [p.name for p in parameters if p.default is None]
         label = function.__name__
 
         @functools.wraps(function)
@@ -93,6 +95,7 @@ def operation(*, indices: tuple[str, ...] = ()) -> Callable[[Callable[P, R]], Ca
             args: Any = [_array(value) for value in given_args]
             kwargs: Any = {name: _array(value) if name in arrays else value for name, value in given_kwargs.items()}
             given = [*zip(arrays, args, strict=False), *((name, kwargs[name]) for name in arrays if name in kwargs)]
+            given = [(name, value) for name, value in given if value is not None or name not in optional]
             dtype = check_arrays(label, _flat((name, value) for name, value in given if name not in indices))
             with quiet():
                 if dtype is None or dtype.char != "e":
