@@ -86,6 +86,8 @@ class ndarray:  # noqa: N801 (CuPy's name)
         self._host[host_key] = _operand(value, "assignment")
 
     def __getattr__(self, name):
+        if name == "get" and sys.modules["cupy"].transfers:
+            return lambda: np.array(self._host)
         if name not in METHODS:
             if name in ("item", "tolist", "get", "tobytes", "nonzero"):
                 raise RefusedError(f"x.{name}() waits for the device")
@@ -234,13 +236,34 @@ class _Module(types.ModuleType):
         return value if name in CONSTANTS else _device_function(name, value)
 
 
-def install(monkeypatch):
-    """The stand-in as ``cupy`` and ``cupyx``, for the length of one test."""
+def install(monkeypatch, *, transfers=False):
+    """The stand-in as ``cupy`` and ``cupyx``, for the length of one test.
+
+    ``transfers=True`` is for code on the host, such as the checker, that fetches results: ``x.get()`` and ``asnumpy``.
+    """
     tricks = types.SimpleNamespace(as_strided=_device_function("as_strided", np.lib.stride_tricks.as_strided))
-    cupy = _Module("cupy", np, ndarray=ndarray, lib=types.SimpleNamespace(stride_tricks=tricks))
+    cupy = _Module("cupy", np, ndarray=ndarray, transfers=transfers, __version__="stand-in")
+    cupy.lib = types.SimpleNamespace(stride_tricks=tricks)
+    cupy.cuda = types.SimpleNamespace(runtime=_Runtime)
+    if transfers:
+        cupy.asnumpy = lambda x: np.array(to_host(x))
     special = _Module("cupyx.scipy.special", scipy.special)
     scipy_module = _Module("cupyx.scipy", types.SimpleNamespace(), special=special)
     cupyx = _Module("cupyx", types.SimpleNamespace(), scipy=scipy_module)
     for module in (cupy, cupyx, scipy_module, special):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     return cupy
+
+
+class _Runtime:
+    """One device, by name."""
+
+    CUDARuntimeError = RuntimeError
+
+    @staticmethod
+    def getDeviceCount():
+        return 1
+
+    @staticmethod
+    def getDeviceProperties(device):
+        return {"name": f"stand-in {device}".encode()}
