@@ -15,7 +15,18 @@ import numpy as np
 from .. import __version__
 from .console import HOLDS
 
-OPTIONAL = ("cupy", "torch", "jax", "onnx", "onnxruntime", "mpmath", "dask", "safetensors", "matplotlib", "threadpoolctl")
+OPTIONAL = (
+    "cupy",
+    "torch",
+    "jax",
+    "onnx",
+    "onnxruntime",
+    "mpmath",
+    "dask",
+    "safetensors",
+    "matplotlib",
+    "threadpoolctl",
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -69,8 +69,9 @@ class Model:
         return tuple(self.shape_trace(*shapes).output.shape)
 
     def shape_trace(
-        self, *shapes: Sequence[int] | None, dtype: Any = "float32", training: bool = False, meter: Meter | None = None
-    ) -> Trace:
+        self, *shapes: Sequence[int] | None, dtype: Any = "float32", training: bool = False, meter: Meter | None = None,
+        record: str = "backward",
+    ) -> Trace:  # fmt: skip
         """The trace of a forward pass without values: every step with its shapes."""
         if len(shapes) == 1 and shapes[0] is not None:
             lead = () if len(shapes[0]) == 4 else (1,)
@@ -79,10 +80,14 @@ class Model:
         arrays = [None if s is None else Abstract(s, dtype, meter) for s in shapes]
         state = {name: Abstract(s, dtype) for name, s in states.tensors(self.layers).items()}
         try:
-            return self._run(Shapes(), state, arrays, training=training, record="backward")
+            return self._run(Shapes(), state, arrays, training=training, record=record)
         except ShapeError as error:
             rule = f": the input height and width must be multiples of {self.multiple}" if self.multiple else ""
             raise ShapeError(f"{type(self).__name__}: {error}{rule}{self._nearest(shapes[0])}") from None
+
+    def shape_backward(self, trace: Trace, grad: Abstract) -> Grads:
+        """The backward pass without values: what a gradient's memory is planned by."""
+        return self._run_backward(Shapes(), trace, grad, record=False, release=True)
 
     def _nearest(self, shape: Any) -> str:
         """The nearest heights and widths that fit, found by trying."""
@@ -111,14 +116,14 @@ class Model:
 
     def forward(self, state: State, *inputs: Any, training: bool = False, **named: Any) -> Any:
         """The output. ``training`` makes batch norm use the batch's own statistics."""
-        return self.trace(state, *inputs, training=training, **named).output
+        return self.trace(state, *inputs, training=training, record="nothing", **named).output
 
     def trace(
         self, state: State, *inputs: Any, training: bool = False, record: str = "backward", **named: Any
     ) -> Trace:
         """The forward pass with all that the backward pass reads; ``record="all"`` keeps every activation."""
-        if record not in ("backward", "all"):
-            raise ValueError(f"trace: record ({record!r}) must be 'backward' or 'all'")
+        if record not in ("backward", "all", "nothing"):
+            raise ValueError(f"trace: record ({record!r}) must be 'backward', 'all' or 'nothing'")
         arrays = self._bind(inputs, named)
         self.check_state(state)
         self.shape_trace(*(None if a is None else a.shape for a in arrays))

@@ -25,7 +25,7 @@ class Forward:
         self, ops: Any, layers: dict[str, Layer], state: dict[str, Any], *, training: bool, record: str
     ) -> None:
         self.ops, self.layers, self.state, self.training, self.record = ops, layers, state, training, record
-        self.trace = Trace(training=training)
+        self.trace = Trace(training=training, forgets=record == "nothing")
 
     def layer(self, name: str, x: Activation) -> Activation:
         """A convolution, linear layer or norm of the network's table of layers."""
@@ -47,7 +47,8 @@ class Forward:
         """max(x, 0). Its output tells where its input was positive, so the output is what is kept."""
         y = self._step(name, "relu", (x,), {}, keep=False)
         self.trace.keep(y)
-        self.trace.steps[name] = self.trace.steps[name]._replace(arguments=(y.value,))
+        if not self.trace.forgets:
+            self.trace.steps[name] = self.trace.steps[name]._replace(arguments=(y.value,))
         return y
 
     def gelu(self, name: str, x: Activation) -> Activation:
@@ -143,6 +144,7 @@ class Forward:
         self, name: str, op: str, values: tuple[Any, ...], options: dict[str, Any], inputs: tuple[Activation, ...],
         shape: tuple[int, ...],
     ) -> None:  # fmt: skip
+        values = () if self.trace.forgets else values
         self.trace.steps[name] = Step(name, op, values, options, tuple(a.name for a in inputs), shape)
 
 

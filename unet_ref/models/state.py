@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -95,14 +96,29 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, Any], metadata: Mapp
     # safetensors 0.8.0 writes the memory of a strided array in the wrong order: hand it contiguous copies only.
     host = {name: np.ascontiguousarray(_to_host(a)).reshape(a.shape) for name, a in arrays.items()}
     text = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (metadata or {}).items()}
-    handle, beside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
+    writer = _writer(target)
+    with beside(target) as name:
+        writer(name, host, text)
+
+
+@contextlib.contextmanager
+def beside(path: str | os.PathLike[str]) -> Iterator[str]:
+    """A new file beside ``path``, which takes its place when all went well and vanishes when not."""
+    target = Path(path)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
     os.close(handle)
     try:
-        _writer(target)(beside, host, text)
-        Path(beside).replace(target)
+        yield name
+        Path(name).replace(target)
     except BaseException:
-        Path(beside).unlink(missing_ok=True)
+        Path(name).unlink(missing_ok=True)
         raise
+
+
+def write_beside(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a whole file, or none."""
+    with beside(path) as name:
+        Path(name).write_bytes(content)
 
 
 def _write_npz(name: str, host: dict[str, Any], text: dict[str, str]) -> None:

@@ -44,6 +44,7 @@ class Trace(Mapping[str, Any]):
     output: Any = None
     training: bool = False
     batched: bool = True
+    forgets: bool = False  # a pass that no backward pass will follow: nothing is kept
 
     def __getitem__(self, name: str) -> Any:
         return self.activations[name]
@@ -56,7 +57,8 @@ class Trace(Mapping[str, Any]):
 
     def keep(self, activation: Activation) -> None:
         """An activation that the backward pass will read."""
-        self.activations[activation.name] = activation.value
+        if not self.forgets:
+            self.activations[activation.name] = activation.value
 
     def __repr__(self) -> str:
         return f"<Trace of {len(self.steps)} steps, {len(self)} activations held>"
