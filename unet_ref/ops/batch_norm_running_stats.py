@@ -36,9 +36,9 @@ def batch_norm_running_stats(
             unbiased variance.
         DTypeError: arrays of unlike dtype or device, integers, anything that is no array.
 
-    Conventions: ``momentum`` weighs the new value (PyTorch, Flax: 1 - momentum; Keras: 1 - momentum). The variance is
-    unbiased, though the one that ``batch_norm`` divides by is not (Keras and Flax keep the biased one). An empty batch
-    changes nothing. There is no gradient.
+    Conventions: ``momentum`` weighs the new value, as in PyTorch; in Keras, Flax and ONNX it weighs the old one. The
+    variance is unbiased, though the one that ``batch_norm`` divides by is not (ONNX keeps the biased one, Keras one or
+    the other, depending on the kernel). An empty batch changes nothing. There is no gradient.
 
     Source: Ioffe and Szegedy, *Batch Normalization* (2015), algorithm 2.
 

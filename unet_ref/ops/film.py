@@ -30,7 +30,8 @@ def film(x: Array, gamma: Array, beta: Array, *, offset: Any = 1) -> Array:
         ShapeError: sizes that do not fit, with the rule and the values.
         DTypeError: arrays of unlike dtype or device, integers, anything that is no array.
 
-    Conventions: Perez et al. define ``offset=0``; their code, and most since, learn ``gamma`` around 1 (``offset=1``).
+    Conventions: Perez et al. and seed 003 multiply by gamma itself (``offset=0``); seed 000, and many others, let gamma
+    be the difference from 1 (``offset=1``): where it is 0, nothing is scaled.
 
     Source: Perez et al., *FiLM: Visual Reasoning with a General Conditioning Layer* (2018).
 
