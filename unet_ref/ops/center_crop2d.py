@@ -25,8 +25,8 @@ def center_crop2d_shape(x_shape: Sequence[int], *, size: Any) -> tuple[int, ...]
 def center_crop2d(x: Array, *, size: Any) -> Array:
     """The middle ``size`` of an image: ``y[n,c,i,j] = x[n, c, i + top, j + left]``.
 
-    ``top = (H - h) // 2`` and ``left = (W - w) // 2`` for ``size = (h, w)``: of an odd difference the larger part is cut
-    off below and at the right.
+    ``top = (H - h) // 2`` and ``left = (W - w) // 2`` for ``size = (h, w)``: of an odd difference the larger part is
+    cut off below and at the right.
 
     Shape law: ``(N, C, H, W) -> (N, C, h, w)``; ``(C, H, W)`` gives ``(C, h, w)``.
 
@@ -39,8 +39,8 @@ def center_crop2d(x: Array, *, size: Any) -> Array:
         ShapeError: sizes that do not fit, with the rule and the values.
         DTypeError: integers, anything that is no array.
 
-    Conventions: torchvision rounds half the difference to the even number, so that its crop starts one pixel later where
-    the difference is 3, 7, 11, ...; and it pads with zeros where the crop is larger than the image.
+    Conventions: torchvision rounds half the difference to the even number, so that its crop starts one pixel later
+    where the difference is 3, 7, 11, ...; and it pads with zeros where the crop is larger than the image.
 
     Source: Ronneberger, Fischer and Brox, *U-Net: Convolutional Networks for Biomedical Image Segmentation* (2015),
     figure 1, "copy and crop".

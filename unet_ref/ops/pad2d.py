@@ -36,8 +36,8 @@ def pad2d(x: Array, *, padding: Any, mode: str = "constant", value: float = 0) -
 
     Arguments:
         x: ``(N, C, H, W)`` or ``(C, H, W)``.
-        padding: int, ``(h, w)`` or ``((top, bottom), (left, right))``, in pixels; a negative one takes pixels away. With
-            ``reflect`` each is less than the image's size.
+        padding: int, ``(h, w)`` or ``((top, bottom), (left, right))``, in pixels; a negative one takes pixels away.
+            With ``reflect`` each is less than the image's size.
         mode: ``"constant"``, ``"reflect"`` or ``"replicate"``.
         value: a real number, for ``constant`` only; it is converted to the dtype of x.
 

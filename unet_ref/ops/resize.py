@@ -1,23 +1,25 @@
 """What all resamplings share: along each axis they are a sparse matrix, kept as its rows.
 
-Row ``i`` lists the taps of output pixel ``i``: the input pixels that it reads, each with its weight. ``apply`` multiplies
-by the matrix, one tap of every row at a time; ``transpose`` lists, for every input pixel, the outputs that read it, and
-so the backward pass is ``apply`` again. The order of each sum is fixed by the list: no scatter, nothing to collide.
+Row ``i`` lists the taps of output pixel ``i``: the input pixels that it reads, each with its weight. The forward pass
+sums them, one tap of every row at a time. ``transpose`` lists, for every input pixel, the outputs that read it, and so
+the backward pass is the same sum. Its order is fixed by the list: no scatter, nothing to collide.
 """
 
 from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from ..backend import Array, constant, namespace, real
+from ..backend import Array, blocks, constant, namespace, real
 from ..errors import ShapeError
 from .window import Pair, check_image, pair
 
 Taps = list[list[tuple[int, Fraction]]]
+
+EVERY = slice(None)
 
 
 class Axis(NamedTuple):
@@ -33,8 +35,8 @@ def axes(
 ) -> tuple[Axis, Axis]:
     """Height and width of a resized image: all the rules of ``size`` and ``scale_factor``.
 
-    A scale factor is taken at its word, ``ratio = 1 / scale``, not as the quotient of the sizes; except where the output
-    is one of the whole ``multiples`` of the input.
+    A scale factor is taken at its word, ``ratio = 1 / scale``, not as the quotient of the sizes; except where the
+    output is one of the whole ``multiples`` of the input.
     """
     check_image(name, x_shape)
     if (size is None) == (scale_factor is None):
@@ -67,33 +69,34 @@ def _fraction(scale: float) -> Fraction:
     return short if float(short) == scale else Fraction(scale)
 
 
-def apply(x: Array, taps: Taps, axis: int) -> Array:
-    """``y[..., i, ...] = sum over (p, weight) in taps[i] of weight * x[..., p, ...]``, along ``axis`` of ``x``."""
-    xp = namespace(x)
-    rest = (slice(None),) * axis
-    along = (slice(None),) + (None,) * (x.ndim - axis - 1)
-    y = None
+class Term(NamedTuple):
+    """One tap of every row that has so many: ``y[rows] += weights * x[pixels]``; weights ``None`` are all 1."""
+
+    rows: Any
+    pixels: Any
+    weights: Array | None
+
+
+def terms(taps: Taps, like: Array) -> list[Term]:
+    """The rows' first taps, their second ones, and so on, as arrays that meet ``like`` without changing its dtype."""
+    xp, parts = namespace(like), real(like)
+    result = []
     for k in range(max(map(len, taps))):
         rows = [i for i, row in enumerate(taps) if len(row) > k]
         pixels, weights = zip(*(taps[i][k] for i in rows), strict=True)
-        term = x.take(xp.asarray(pixels), axis=axis)
+        values = None
         if any(weight != 1 for weight in weights):
-            term *= _weights(weights, x)[along]
-        if y is None:
-            y = (
-                term
-                if len(rows) == len(taps)
-                else xp.zeros((*x.shape[:axis], len(taps), *x.shape[axis + 1 :]), x.dtype)
-            )
-        if y is not term:
-            y[(*rest, xp.asarray(rows) if len(rows) < len(taps) else slice(None))] += term
-    return y
+            values = xp.asarray([constant(weight, parts) for weight in weights], dtype=parts.dtype)
+        result.append(Term(EVERY if len(rows) == len(taps) else _where(xp, rows), _where(xp, pixels), values))
+    return result
 
 
-def _weights(weights: Sequence[Fraction], x: Array) -> Array:
-    """The weights as an array that meets ``x`` without changing its dtype."""
-    parts = real(x)
-    return namespace(x).asarray([constant(weight, parts) for weight in weights], dtype=parts.dtype)
+def _where(xp: Any, indices: Sequence[int]) -> Any:
+    """A slice where the indices are evenly spaced, which is read and written several times faster; else an array."""
+    start, stop, step = indices[0], indices[-1] + 1, indices[1] - indices[0] if len(indices) > 1 else 1
+    if step > 0 and list(indices) == list(range(start, stop, step)):
+        return slice(start, stop, step)
+    return xp.asarray(indices)
 
 
 def transpose(taps: Taps, size: int) -> Taps:
@@ -107,10 +110,41 @@ def transpose(taps: Taps, size: int) -> Taps:
 
 def forward(x: Array, rows: Taps, columns: Taps) -> Array:
     """Both axes of an image, the width first, while it has fewer rows."""
-    return apply(apply(x, columns, x.ndim - 1), rows, x.ndim - 2)
+    across, down = terms(columns, x), terms(rows, x)
+    return _planes(
+        x, (len(rows), len(columns)), lambda part: _sum(_sum(part, across, 2, len(columns)), down, 1, len(rows))
+    )
 
 
 def backward(grad_output: Array, rows: Taps, columns: Taps, x_size: Pair) -> Array:
-    """The adjoint of ``forward``, in reverse."""
-    dx = apply(grad_output, transpose(rows, x_size[0]), grad_output.ndim - 2)
-    return apply(dx, transpose(columns, x_size[1]), grad_output.ndim - 1)
+    """The adjoint of ``forward``, in reverse order."""
+    H, W = x_size
+    down, across = terms(transpose(rows, H), grad_output), terms(transpose(columns, W), grad_output)
+    return _planes(grad_output, (H, W), lambda part: _sum(_sum(part, down, 1, H), across, 2, W))
+
+
+def _planes(x: Array, size: Pair, function: Callable[[Array], Array]) -> Array:
+    """``function`` on every plane of ``x (..., H, W)``, a few at a time: what it makes on the way stays cached."""
+    planes = x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:])
+    y = namespace(x).empty((len(planes), *size), dtype=x.dtype)
+    for part in blocks(len(planes), max(math.prod(size), math.prod(x.shape[-2:])), x):
+        y[part] = function(planes[part])
+    return y.reshape(*x.shape[:-2], *size)
+
+
+def _sum(x: Array, taps: list[Term], axis: int, size: int) -> Array:
+    """``y[n,i,j]``: the sum of the taps of row i (axis 1) or column j (axis 2) of ``x (n, H, W)``; ``size`` of them."""
+    lead = (slice(None),) * axis
+    total = None
+    for rows, pixels, weights in taps:
+        is_view = isinstance(pixels, slice)
+        term = x[(*lead, pixels)] if is_view else x.take(pixels, axis=axis)
+        if weights is not None:
+            term, is_view = term * (weights[:, None] if axis == 1 else weights), False
+        if total is None and rows is EVERY and not is_view:
+            total = term
+            continue
+        if total is None:
+            total = namespace(x).zeros((*x.shape[:axis], size, *x.shape[axis + 1 :]), dtype=x.dtype)
+        total[(*lead, rows)] += term
+    return total

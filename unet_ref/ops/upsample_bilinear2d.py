@@ -46,9 +46,10 @@ def upsample_bilinear2d(x: Array, *, size: Any = None, scale_factor: Any = None)
         ShapeError: sizes that do not fit, with the rule and the values.
         DTypeError: integers, anything that is no array.
 
-    Conventions: PyTorch's ``align_corners=False`` (ONNX: ``half_pixel``). With ``align_corners=True`` the centres of the
-    corner pixels are fixed points instead, and the result depends on the image's size. PyTorch on the CPU copies an
-    axis whose size does not change, even at a scale factor of 1.02, and so does this.
+    Conventions: PyTorch's ``align_corners=False`` (ONNX: ``half_pixel``). With ``align_corners=True`` the centres of
+    the corner pixels are fixed points instead, and the middle of an image depends on its size. PyTorch on the CPU
+    copies an axis whose size does not change, even at a scale factor of 1.02, and so does this. A pixel without weight
+    is not read; PyTorch multiplies it by zero, which matters if it is infinite.
 
     Source: PyTorch's ``torch.nn.functional.interpolate``.
 
@@ -77,13 +78,12 @@ def upsample_bilinear2d_backward(
 
 
 def _taps(axis: Axis) -> Taps:
-    """Two taps for each output pixel: the pixel at or before its centre, and the one after."""
-    if axis.output == axis.input:
-        return [[(i, Fraction(1))] for i in range(axis.output)]
+    """For each output pixel the one at or before its centre, and the one after, if that has any weight."""
+    last, (p, q) = axis.input - 1, axis.ratio.as_integer_ratio()
     taps: Taps = []
     for i in range(axis.output):
-        s = max((2 * i + 1) * axis.ratio - 1, Fraction(0)) / 2
-        first = min(int(s), axis.input - 1)
-        weight = min(s - first, Fraction(1))
-        taps.append([(first, 1 - weight), (min(first + 1, axis.input - 1), weight)])
+        s = min(max((2 * i + 1) * p - q, 0), 2 * q * last)  # the centre, in units of 1/2q pixels
+        first, rest = divmod(s, 2 * q)
+        weight = Fraction(rest, 2 * q)
+        taps.append([(first, 1 - weight), (first + 1, weight)] if rest else [(first, Fraction(1))])
     return taps

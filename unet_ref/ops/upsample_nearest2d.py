@@ -29,8 +29,8 @@ def upsample_nearest2d_shape(x_shape: Sequence[int], *, size: Any = None, scale_
 def upsample_nearest2d(x: Array, *, size: Any = None, scale_factor: Any = None) -> Array:
     """Nearest-neighbour upsampling: every output pixel copies one input pixel.
 
-    ``y[n,c,i,j] = x[n, c, min(floor(i * rh), H - 1), min(floor(j * rw), W - 1)]``, where ``rh`` and ``rw`` are the number
-    of input pixels per output pixel: ``H / H'`` with ``size``, ``1 / scale_factor`` with ``scale_factor``.
+    ``y[n,c,i,j] = x[n, c, min(floor(i * rh), H - 1), min(floor(j * rw), W - 1)]``, where ``rh`` and ``rw`` are the
+    number of input pixels per output pixel: ``H / H'`` with ``size``, ``1 / scale_factor`` with ``scale_factor``.
 
     Shape law: ``(N, C, H, W) -> (N, C, H', W')`` with ``(H', W') = size`` or ``H' = floor(H * scale_factor)``, computed
     in float64; ``(C, H, W)`` gives ``(C, H', W')``.
@@ -47,8 +47,8 @@ def upsample_nearest2d(x: Array, *, size: Any = None, scale_factor: Any = None) 
 
     Conventions: PyTorch's ``mode="nearest"`` (ONNX: ``asymmetric`` and ``floor``), which looks at the upper left corner
     of a pixel; ``nearest-exact``, Pillow and scikit-image look at its centre. The coordinate is exact here; PyTorch
-    computes it in float32 and, rarely, copies the pixel before. Where H' is H or 2H, ``rh = H / H'`` whatever the scale.
-    See ``docs/ops/upsample_nearest2d.md``.
+    computes it in float32 and, rarely, copies the pixel before. Where H' is H or 2H, ``rh = H / H'`` whatever the
+    scale. The page ``docs/ops/upsample_nearest2d.md`` has more.
 
     Source: PyTorch's ``torch.nn.functional.interpolate``.
 

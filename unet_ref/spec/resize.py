@@ -14,8 +14,8 @@ def resized(
 ) -> tuple[tuple[int, int], tuple[Fraction, Fraction]]:
     """``(H', W')`` and how many input pixels one output pixel spans, ``(rh, rw)``.
 
-    With a size, ``r = H / H'``. With a scale factor, ``H' = floor(H * scale)`` and ``r = 1 / scale``, except where H' is
-    one of the whole ``multiples`` of H: there ``r = H / H'`` again.
+    With a size, ``r = H / H'``. With a scale factor, ``H' = floor(H * scale)`` and ``r = 1 / scale``, except where H'
+    is one of the whole ``multiples`` of H: there ``r = H / H'`` again.
     """
     H, W = shape[-2:]
     if size is not None:
