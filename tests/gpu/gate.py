@@ -4,6 +4,7 @@ CuPy imports without a GPU, so that its names and signatures can be asked anywhe
 docstring's first line is its signature. ``offences(source, cupy)`` lists the lines that would fail on a device:
 
 * a name that ``cupy`` lacks, or one that it has but that waits for the device or is not deterministic (FORBIDDEN);
+* the same for ``special(x).name`` and ``cupyx.scipy.special``;
 * a keyword, or a number of arguments, that CuPy's function or array method does not take;
 * a namespace under another name than ``xp``, which the gate would not see;
 * in device code (``ops``), NumPy by name, and ``where=`` or ``initial=`` on a reduction.
@@ -12,6 +13,7 @@ docstring's first line is its signature. ``offences(source, cupy)`` lists the li
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import re
 
@@ -43,9 +45,9 @@ def offences(source: str, cupy, *, device_code: bool = True) -> list[str]:
     for node in ast.walk(tree):
         complaint = ""
         if isinstance(node, ast.Attribute) and id(node) not in inner:
-            chain = _chain(node)
+            label, chain = _chain(node)
             if chain:
-                complaint = _check_name(chain, calls.get(id(node)), cupy)
+                complaint = _check_name(label, chain, calls.get(id(node)), cupy)
             elif device_code and id(node) in calls:
                 complaint = _check_method(node.attr, calls[id(node)], cupy)
         elif isinstance(node, ast.Assign):
@@ -67,13 +69,15 @@ def _is_namespace(node: ast.expr) -> bool:
     return isinstance(node, ast.Name) and node.id == "xp"
 
 
-def _chain(node: ast.expr) -> list[str]:
-    """``["lib", "stride_tricks", "as_strided"]`` of ``xp.lib.stride_tricks.as_strided``; empty for other things."""
+def _chain(node: ast.expr) -> tuple[str, list[str]]:
+    """``"xp", ["lib", "as_strided"]`` of ``xp.lib.as_strided``; ``"special", ["erf"]`` of ``special(x).erf``."""
     names: list[str] = []
     while isinstance(node, ast.Attribute):
         names.insert(0, node.attr)
         node = node.value
-    return names if _is_namespace(node) else []
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "special":
+        return "special", names
+    return "xp", names if _is_namespace(node) else []
 
 
 def _check_binding(node: ast.Assign) -> str:
@@ -91,18 +95,18 @@ def _check_binding(node: ast.Assign) -> str:
     return ""
 
 
-def _check_name(chain: list[str], call: ast.Call | None, cupy) -> str:
+def _check_name(label: str, chain: list[str], call: ast.Call | None, cupy) -> str:
     dotted = ".".join(chain)
     if dotted in FORBIDDEN:
         return f"xp.{dotted}: {FORBIDDEN[dotted]}"
-    function = cupy
+    function = cupy if label == "xp" else importlib.import_module("cupyx.scipy.special")
     for name in chain:
         if isinstance(function, cupy.ufunc):
-            return f"xp.{dotted}: methods of ufuncs are not in every CuPy, and not deterministic"
+            return f"{label}.{dotted}: methods of ufuncs are not in every CuPy, and not deterministic"
         if not hasattr(function, name):
-            return f"xp.{dotted} is not in CuPy {cupy.__version__}"
+            return f"{label}.{dotted} is not in CuPy {cupy.__version__}"
         function = getattr(function, name)
-    return _check_call(f"xp.{dotted}", function, call) if call is not None else ""
+    return _check_call(f"{label}.{dotted}", function, call) if call is not None else ""
 
 
 def _check_method(name: str, call: ast.Call, cupy) -> str:
@@ -140,7 +144,11 @@ def signature(function) -> inspect.Signature:
         return inspect.signature(function)
     except (TypeError, ValueError):
         pass
-    head = re.match(r"\s*[\w.]+\((?P<arguments>.*?)\)\s*(->|$)", (function.__doc__ or "").split("\n")[0])
+    document = function.__doc__ or ""
+    if "(" not in document.split("\n")[0] and hasattr(function, "nin"):  # a ufunc: those of one kind are all alike
+        operands = ", ".join(f"x{k + 1}" for k in range(function.nin))
+        document = f"ufunc({operands}, /, out=None, *, casting='same_kind', dtype=None)"
+    head = re.match(r"\s*[\w.]+\((?P<arguments>.*?)\)\s*(->|$)", document.split("\n")[0])
     if head is None:
         raise LookupError(f"{function!r} has no signature, and none in its docstring")
     parameters, kind = [], inspect.Parameter.POSITIONAL_OR_KEYWORD

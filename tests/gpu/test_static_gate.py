@@ -25,8 +25,9 @@ def test_the_gate_sees_the_source():
     """A gate that looks at nothing would hold: the source has many uses, and a wrong one among them is found."""
     source = "".join(path.read_text(encoding="utf-8") for path in (PACKAGE / "ops").glob("*.py"))
     assert source.count("xp.") > 5
-    broken = (PACKAGE / "ops" / "correlation.py").read_text(encoding="utf-8").replace("xp.matmul(", "xp.vecdot(")
-    assert len(offences(broken, cupy)) == 3
+    right = (PACKAGE / "ops" / "correlation.py").read_text(encoding="utf-8")
+    broken = right.replace("xp.matmul(", "xp.vecdot(")
+    assert len(offences(broken, cupy)) == right.count("xp.matmul(") > 0
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,8 @@ def test_the_gate_sees_the_source():
         ("x.sum(axis=0, where=m)", r"\.sum\(where=\): not in CuPy"),
         ("x.max(initial=0)", r"\.max\(initial=\): not in CuPy"),
         ("x.astype('f4', device='cpu')", r"\.astype\(device=\)"),
+        ("special(x).owens_t(x, 1)", "special.owens_t is not in CuPy"),
+        ("special(x).erf(x, where=m)", "unexpected keyword argument 'where'"),
         ("np_like = namespace(x)", "name the namespace xp"),
         ("module, n = namespace(x), 3", "name the namespace xp"),
         ("import numpy as np", "asks namespace"),
@@ -77,6 +80,7 @@ def test_a_planted_wrong_use_is_caught(source, complaint):
         "options = dict(axis=0)\nxp.sum(x, **options)",
         "xp.concatenate(*pieces)",
         "a = b = xp.float32",
+        "special(x).erf(x, out=y)",
     ],
 )
 def test_a_right_use_passes(source):
