@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unet_ref import ShapeError, backend, ops
+from unet_ref import ShapeError, backend, ops, threads
 from unet_ref.check.table.normalization import draw_batch_norm_exact
 from unet_ref.ops import normalize
 from unet_ref.ops.tiles import rows
@@ -174,6 +174,21 @@ def test_more_than_the_cache_holds(rng):
     means = [(dy * factor).mean(axis=(0, 2), keepdims=True) for factor in (1, xhat)]
     np.testing.assert_allclose(grads.x, weight[:, None] / root * (dy - means[0] - xhat * means[1]), atol=1e-12)
     np.testing.assert_allclose(grads.weight, (dy * xhat).sum(axis=(0, 2)), rtol=1e-10)
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_the_number_of_threads_changes_no_bit(rng, monkeypatch, count):
+    x, weight, bias = arguments(rng, (2, 6, backend.BLOCK_ELEMENTS // 4), "float32")
+    dy = rng.standard_normal(x.shape).astype("float32")
+
+    def run(count):
+        monkeypatch.setattr(threads, "_threads", count)
+        y = ops.batch_norm(x, weight, bias, training=True)
+        new = ops.batch_norm_running_stats(x, weight, bias)
+        return y, *ops.batch_norm_backward(dy, x, weight, bias, training=True), *new
+
+    for one, several in zip(run(1), run(count), strict=True):
+        np.testing.assert_array_equal(one, several)
 
 
 def test_moments_kept_from_the_forward_pass_give_the_same_bits(rng):

@@ -8,7 +8,8 @@ from typing import Any
 from ..backend import Array, constant, namespace, operation
 from ..errors import ShapeError
 from ..spec.film import FilmGrads
-from .tiles import rows, tiles
+from ..threads import parallel
+from .tiles import Tile, rows, tiles
 from .window import check_grad_output, check_shape
 
 
@@ -44,9 +45,12 @@ def film(x: Array, gamma: Array, beta: Array, *, offset: Any = 1) -> Array:
     xp, pixels = namespace(x), rows(x, gamma.ndim)
     scale, shift = _scale(gamma, offset).reshape(*pixels.shape[:2], 1, 1), beta.reshape(*pixels.shape[:2], 1, 1)
     y = xp.empty_like(pixels)
-    for tile in tiles(pixels):
+
+    def work(tile: Tile) -> None:
         part = xp.multiply(pixels[tile], scale[tile], out=y[tile])
         part += shift[tile]
+
+    parallel(work, tiles(pixels))
     return y.reshape(x.shape)
 
 
@@ -68,11 +72,14 @@ def film_backward(grad_output: Array, x: Array, gamma: Array, beta: Array, *, of
     scale = _scale(gamma, offset).reshape(*pixels.shape[:2], 1, 1)
     dx = xp.empty_like(pixels)
     dgamma, dbeta = (xp.zeros(pixels.shape[:3], dtype=x.dtype) for _ in range(2))  # (N, C, 1)
-    for tile in tiles(pixels):
+
+    def work(tile: Tile) -> None:
         part = xp.multiply(dy[tile], pixels[tile], out=dx[tile])
         dgamma[tile] = part.sum(axis=3)
         dbeta[tile] = dy[tile].sum(axis=3)
         xp.multiply(dy[tile], scale[tile], out=part)
+
+    parallel(work, tiles(pixels))
     return FilmGrads(dx.reshape(x.shape), dgamma.reshape(gamma.shape), dbeta.reshape(beta.shape))
 
 

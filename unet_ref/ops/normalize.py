@@ -8,7 +8,8 @@ have their mean and variance in common, that is, in the axes of the sums:
 
     y = weight * xhat + bias,   xhat = (x - mean) * r,   r = 1 / sqrt(variance + eps)
 
-Every tile holds all values of its statistics, so it goes through the cache once, whatever is done to it there.
+Every tile holds all values of its statistics, so it goes through the cache once, whatever is done to it there, and the
+threads share the tiles out among them.
 A network may keep the ``Moments`` that ``forward`` returns and hand them to ``backward``, which else finds them again.
 float16 is for the caller to widen.
 """
@@ -21,7 +22,8 @@ from typing import Any, NamedTuple
 
 from ..backend import Array, constant, divide, namespace, sqrt
 from ..errors import ShapeError
-from .tiles import tiles
+from ..threads import parallel
+from .tiles import Tile, tiles
 from .window import check_shape
 
 Axes = tuple[int, ...]
@@ -36,7 +38,7 @@ class Moments(NamedTuple):
     rest: Array  # or None
     variance: Array
 
-    def at(self, tile: tuple[slice, slice]) -> Moments:
+    def at(self, tile: Tile) -> Moments:
         """The moments of a tile."""
         return Moments(*(None if array is None else array[tile] for array in self))
 
@@ -75,8 +77,11 @@ def centred(x: Array, moments: Moments) -> Array:
 def measured(x: Array, axes: Axes) -> Moments:
     """The moments of all of ``x (N, G, D, L)``."""
     moments = unknown(x, axes)
-    for tile in tiles(x, whole_batch=axes == BATCH):
-        measure(x[tile], axes, moments.at(tile), namespace(x).empty_like(x[tile]))
+
+    def work(tile: Tile) -> None:
+        measure(x[tile], axes, moments.at(tile), scratch=namespace(x).empty_like(x[tile]))
+
+    parallel(work, tiles(x, whole_batch=axes == BATCH))
     return moments
 
 
@@ -93,13 +98,16 @@ def forward(
     moments = frozen or unknown(x, axes)
     weight, bias = by_channel(x, weight), by_channel(x, bias)
     y = xp.empty_like(x)
-    for tile in tiles(x, whole_batch=axes == BATCH):
+
+    def work(tile: Tile) -> None:
         m, part = moments.at(tile), y[tile]
         d = measure(x[tile], axes, m, scratch=part) if frozen is None else centred(x[tile], m)
         r = reciprocal_root(m.variance, eps)
         xp.multiply(d, r if weight is None else r * weight[tile[1]], out=part)
         if bias is not None:
             part += bias[tile[1]]
+
+    parallel(work, tiles(x, whole_batch=axes == BATCH))
     return y, moments
 
 
@@ -117,7 +125,8 @@ def backward(
     weight = by_channel(x, weight)
     dx = xp.empty_like(x)
     sum_dy, sum_dy_xhat = (xp.zeros((*x.shape[:3], 1), dtype=x.dtype) for _ in range(2))  # (N, G, D, 1)
-    for tile in tiles(x, whole_batch=axes == BATCH):
+
+    def work(tile: Tile) -> None:
         m, part = moments.at(tile), dx[tile]
         d = centred(x[tile], m) if known else measure(x[tile], axes, m, scratch=part)
         r = reciprocal_root(m.variance, eps)
@@ -130,6 +139,8 @@ def backward(
             d *= r * r * divide((w * s2).sum(axis=axes, keepdims=True), M)
             part -= r * divide((w * s1).sum(axis=axes, keepdims=True), M)
             part -= d
+
+    parallel(work, tiles(x, whole_batch=axes == BATCH))
     return dx, sum_dy_xhat.sum(axis=0).reshape(-1), sum_dy.sum(axis=0).reshape(-1)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from ..backend import Array, blocks, namespace
 
+Tile = tuple[slice, slice]
+
 
 def rows(x: Array, lead: int, groups: int = 0) -> Array:
     """``x`` as contiguous ``(N, G, D, L)``: samples, groups, channels of a group, and all pixels in one row.
@@ -18,7 +20,7 @@ def rows(x: Array, lead: int, groups: int = 0) -> Array:
     return namespace(x).ascontiguousarray(x).reshape(N, G, C // G if G else 1, math.prod(x.shape[lead:]))
 
 
-def tiles(x: Array, *, whole_batch: bool = False) -> Iterator[tuple[slice, slice]]:
+def tiles(x: Array, *, whole_batch: bool = False) -> Iterator[Tile]:
     """Slices of samples and of groups of ``x (N, G, D, L)`` that fill the cache; none where ``x`` is empty.
 
     A group of a sample is never cut; with ``whole_batch`` neither is a group of the whole batch.
