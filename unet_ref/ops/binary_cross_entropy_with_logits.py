@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..backend import Array, exp, flat, keep, log, namespace, operation, real, select
+from ..backend import Array, keep, log, namespace, operation, real
 from ..spec.binary_cross_entropy_with_logits import BinaryCrossEntropyWithLogitsGrads
+from .elementwise import each
 from .loss import check_same_shape, mean, share
-from .sigmoid import sigma
+from .sigmoid import decay, sigma
 from .window import check_grad_output
 
 
@@ -47,11 +48,7 @@ def binary_cross_entropy_with_logits(x: Array, target: Array) -> Array:
     np.float64(500.346574)
     """
     check_same_shape("binary_cross_entropy_with_logits", x.shape, target.shape)
-    logit, t = flat(x), flat(target)
-    e = exp(select(real(logit) <= 0, logit, -logit))
-    # log1p keeps what 1 + e would round away; CuPy has none for complex numbers, and exact scalars need none
-    softplus = namespace(x).log1p(e) if x.dtype.kind == "f" else log(1 + e)
-    return mean((1 - t) * logit + keep(real(logit) < 0, -logit) + softplus)
+    return mean(each(_entropy, x, target))
 
 
 @operation()
@@ -67,6 +64,15 @@ def binary_cross_entropy_with_logits_backward(
     """
     name = "binary_cross_entropy_with_logits_backward"
     check_grad_output(name, grad_output, check_same_shape(name, x.shape, target.shape))
-    logit, scale = flat(x), share(grad_output, x.size)
-    grad_x = (sigma(logit) - flat(target)) * scale
-    return BinaryCrossEntropyWithLogitsGrads(grad_x.reshape(x.shape), (-logit * scale).reshape(x.shape))
+    scale = share(grad_output, x.size)
+    return BinaryCrossEntropyWithLogitsGrads(
+        each(lambda x, t: (sigma(x) - t) * scale, x, target), each(lambda x: -x * scale, x)
+    )
+
+
+def _entropy(x: Array, t: Array) -> Array:
+    """``(1 - t) x + max(-x, 0) + log(1 + e)`` with ``e = exp(-|x|)``."""
+    e = decay(x)
+    # log1p keeps what 1 + e would round away; CuPy has none for complex numbers, and exact scalars need none.
+    softplus = namespace(x).log1p(e) if x.dtype.kind == "f" else log(1 + e)
+    return (1 - t) * x + keep(real(x) < 0, -x) + softplus

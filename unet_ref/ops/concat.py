@@ -69,9 +69,6 @@ def concat_backward(grad_output: Array, arrays: Sequence[Array], *, axis: int = 
 def _shapes(name: str, arrays: Any) -> list[tuple[int, ...]]:
     if not isinstance(arrays, list | tuple):
         raise DTypeError(f"{name}: arrays must be a list or tuple of arrays, got {type(arrays).__name__}")
-    for k, array in enumerate(arrays):
-        if array is None:
-            raise DTypeError(f"{name}: arrays[{k}] must be a NumPy or CuPy array, got NoneType")
     return [array.shape for array in arrays]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ..backend import Array, exp, first, keep, log, namespace, operation, real
 from ..errors import DTypeError, ShapeError

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from ..backend import Array, constant, flat, operation, pi, root
+from ..backend import Array, constant, operation, pi, root
 from ..errors import ShapeError
 from ..spec.gelu import GeluGrads
+from .elementwise import each
 from .normal import density, distribution
 from .sigmoid import sigma, sigma_slope
 from .window import check_grad_output
@@ -42,9 +43,8 @@ def gelu(x: Array, *, approximate: str = "none") -> Array:
     >>> gelu(np.array([-1.0, 0.0, 1.0]), approximate="tanh").round(6)
     array([-0.158808,  0.      ,  0.841192])
     """
-    row = flat(x)
-    Phi = sigma(2 * _u(row)) if _is_tanh("gelu", approximate) else distribution(row)
-    return (row * Phi).reshape(x.shape)
+    tanh = _is_tanh("gelu", approximate)
+    return each(lambda x: x * (sigma(2 * _u(x)) if tanh else distribution(x)), x)
 
 
 @operation()
@@ -60,15 +60,18 @@ def gelu_backward(grad_output: Array, x: Array, *, approximate: str = "none") ->
     """
     name = "gelu_backward"
     check_grad_output(name, grad_output, x.shape)
-    row, dy = flat(x), flat(grad_output)
-    if _is_tanh(name, approximate):
-        w = 2 * _u(row)
-        # The bell is 0 where x is large: taken first, it keeps x^2 from overflowing.
-        bell = 2 * root(2 / pi(x), x) * sigma_slope(w) * row
-        slope = sigma(w) + (bell + 3 * _cubic(x) * (bell * row * row))
-    else:
-        slope = distribution(row) + row * density(row)
-    return GeluGrads((dy * slope).reshape(x.shape))
+    slope = _slope_tanh if _is_tanh(name, approximate) else _slope
+    return GeluGrads(each(lambda dy, x: dy * slope(x), grad_output, x))
+
+
+def _slope(x: Array) -> Array:
+    return distribution(x) + x * density(x)
+
+
+def _slope_tanh(x: Array) -> Array:
+    w = 2 * _u(x)
+    bell = 2 * root(2 / pi(x), x) * sigma_slope(w) * x  # 0 where x is large: taken first, no square overflows
+    return sigma(w) + (bell + 3 * _cubic(x) * (bell * x * x))
 
 
 def _u(x: Array) -> Array:

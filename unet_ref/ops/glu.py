@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..backend import Array, flat, namespace, operation
+from ..backend import Array, namespace, operation
 from ..errors import ShapeError
 from ..spec.glu import GluGrads
 from .axis import normal_axis, stretch
+from .elementwise import each
 from .sigmoid import sigma, sigma_slope
 from .window import check_grad_output
 
@@ -48,7 +49,7 @@ def glu(x: Array, *, axis: int = -1) -> Array:
     """
     at, K = _half("glu", x.shape, axis)
     value, gate = x[stretch(at, 0, K)], x[stretch(at, K, 2 * K)]
-    return value * sigma(flat(gate)).reshape(gate.shape)
+    return each(lambda value, gate: value * sigma(gate), value, gate)
 
 
 @operation()
@@ -64,10 +65,12 @@ def glu_backward(grad_output: Array, x: Array, *, axis: int = -1) -> GluGrads:
     at, K = _half("glu_backward", x.shape, axis)
     check_grad_output("glu_backward", grad_output, (*x.shape[:at], K, *x.shape[at + 1 :]))
     value, gate = x[stretch(at, 0, K)], x[stretch(at, K, 2 * K)]
-    row = flat(gate)
-    grad_value = grad_output * sigma(row).reshape(gate.shape)
-    grad_gate = grad_output * value * sigma_slope(row).reshape(gate.shape)
-    return GluGrads(namespace(x).concatenate((grad_value, grad_gate), axis=at))
+    grad_x = namespace(x).empty_like(x)
+    grad_x[stretch(at, 0, K)] = each(lambda dy, gate: dy * sigma(gate), grad_output, gate)
+    grad_x[stretch(at, K, 2 * K)] = each(
+        lambda dy, value, gate: dy * value * sigma_slope(gate), grad_output, value, gate
+    )
+    return GluGrads(grad_x)
 
 
 def _half(name: str, x_shape: Sequence[int], axis: int) -> tuple[int, int]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..backend import Array, flat, operation
+from ..backend import Array, operation
 from ..spec.mse_loss import MseLossGrads
+from .elementwise import each
 from .loss import check_same_shape, mean, share
 from .window import check_grad_output
 
@@ -44,8 +45,7 @@ def mse_loss(x: Array, target: Array) -> Array:
     array(5.)
     """
     check_same_shape("mse_loss", x.shape, target.shape)
-    error = flat(x) - flat(target)
-    return mean(error * error)
+    return mean(each(lambda x, t: (x - t) * (x - t), x, target))
 
 
 @operation()
@@ -57,6 +57,8 @@ def mse_loss_backward(grad_output: Array, x: Array, target: Array) -> MseLossGra
     MseLossGrads(x=array([-1.,  3.]), target=array([ 1., -3.]))
     """
     check_grad_output("mse_loss_backward", grad_output, check_same_shape("mse_loss_backward", x.shape, target.shape))
-    error = flat(x) - flat(target)
-    error *= 2 * share(grad_output, x.size)
-    return MseLossGrads(error.reshape(x.shape), (-error).reshape(x.shape))
+    scale = 2 * share(grad_output, x.size)
+    return MseLossGrads(
+        each(lambda x, t: (x - t) * scale, x, target),
+        each(lambda x, t: (t - x) * scale, x, target),
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..backend import Array, constant, divide, elementwise, exp, namespace, pi, real, root, special
 from ..spec import scalar
 
-SPLIT, TERMS = 2, 80  # at |x| = 2, where both of the expansions below converge slowest, they leave out under 1e-20
+SPLIT, TERMS = 3, 240  # at |x| = 3, where both of the expansions below converge slowest, they leave out under 1e-37
 
 
 def density(x: Array) -> Array:

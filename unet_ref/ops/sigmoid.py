@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..backend import Array, exp, flat, keep, operation, real, select
+from ..backend import Array, exp, keep, operation, real, select
 from ..spec.sigmoid import SigmoidGrads
+from .elementwise import each
 from .window import check_grad_output
 
 
@@ -29,7 +30,7 @@ def sigmoid(x: Array) -> Array:
     >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
     array([0. , 0.5, 1. ])
     """
-    return sigma(flat(x)).reshape(x.shape)
+    return each(sigma, x)
 
 
 @operation()
@@ -43,20 +44,20 @@ def sigmoid_backward(grad_output: Array, x: Array) -> SigmoidGrads:
     array([2.])
     """
     check_grad_output("sigmoid_backward", grad_output, x.shape)
-    return SigmoidGrads((flat(grad_output) * sigma_slope(flat(x))).reshape(x.shape))
+    return SigmoidGrads(each(lambda dy, x: dy * sigma_slope(x), grad_output, x))
 
 
 def sigma(x: Array) -> Array:
     """``exp(min(x, 0)) / (1 + exp(-|x|))`` of one row of elements: no exponent is above zero."""
-    return exp(keep(real(x) <= 0, x)) / (1 + _decay(x))
+    return exp(keep(real(x) <= 0, x)) / (1 + decay(x))
 
 
 def sigma_slope(x: Array) -> Array:
     """``s (1 - s) = e / (1 + e)^2`` with ``e = exp(-|x|)``."""
-    e = _decay(x)
+    e = decay(x)
     return e / ((1 + e) * (1 + e))
 
 
-def _decay(x: Array) -> Array:
+def decay(x: Array) -> Array:
     """``exp(-|x|)``; the sign of a complex number is that of its real part."""
     return exp(select(real(x) <= 0, x, -x))

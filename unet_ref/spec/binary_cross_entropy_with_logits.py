@@ -18,7 +18,7 @@ class BinaryCrossEntropyWithLogitsGrads(NamedTuple):
 
 @definition
 def binary_cross_entropy_with_logits(x: Tensor, target: Tensor) -> Tensor:
-    """y = mean over i of -(t log(s) + (1 - t) log(1 - s))  with  s = 1 / (1 + e^-x[i]), t = target[i]
+    """The mean over i of -(t log(s) + (1 - t) log(1 - s))  with  s = 1 / (1 + e^-x[i]), t = target[i]
 
     As log(s) = x[i] + log(1 - s), each element is (1 - t) * x[i] - log(s).
     """

@@ -16,9 +16,9 @@ class CrossEntropyGrads(NamedTuple):
 
 @definition
 def cross_entropy(x: Tensor, target: Tensor) -> Tensor:
-    """y = mean over n,i of -log(softmax(x[n,:,i])[t])  with  t = target[n,i]
+    """The mean over n,i of -log(softmax(x[n,:,i])[t])  with  t = target[n,i]
 
-    = mean over n,i of log(sum over c of e^x[n,c,i]) - x[n,t,i]. Logits ``(C,)`` are one sample without n and i.
+    That is the mean over n,i of log(sum over c of e^x[n,c,i]) - x[n,t,i]. Logits ``(C,)`` are one sample without n and i.
     """
     x, target = _batched(x, target)
     return tensor((), lambda: mean([_log_sum_exp(_logits(x, ni)) - _logits(x, ni)[target[ni]] for ni in _all(target)]))

@@ -17,7 +17,7 @@ class MseLossGrads(NamedTuple):
 
 @definition
 def mse_loss(x: Tensor, target: Tensor) -> Tensor:
-    """y = mean over i of (x[i] - target[i])^2"""
+    """The mean over i of (x[i] - target[i])^2"""
     return tensor((), lambda: mean([(x[i] - target[i]) * (x[i] - target[i]) for i in indices(*x.shape)]))
 
 
