@@ -46,13 +46,17 @@ def test_shape_law_counts_the_windows(size, kernel, stride, before, after, ceil_
 @pytest.mark.parametrize("functions", [spec, ops])
 def test_hand_worked_divisors(options, divisors, functions):
     x = np.array([[[Fraction(12), Fraction(24), Fraction(36), Fraction(48)]]])
-    options = {"kernel_size": (1, 3), "stride": (1, 2), "padding": (0, 1), "ceil_mode": True, **options}
-    first, second, third = (Fraction(1, divisor) for divisor in divisors)
-    y = functions.avg_pool2d(x, **options)
-    assert y.tolist() == [[[36 * first, 108 * second, 48 * third]]]
     dy = np.array([[[Fraction(5), Fraction(-7), Fraction(11)]]])
-    dx = functions.avg_pool2d_backward(dy, x, **options).x
-    assert dx.tolist() == [[[5 * first, 5 * first - 7 * second, -7 * second, -7 * second + 11 * third]]]
+    first, second, third = (Fraction(1, divisor) for divisor in divisors)
+    y = np.array([[[36 * first, 108 * second, 48 * third]]])
+    dx = np.array([[[5 * first, 5 * first - 7 * second, -7 * second, -7 * second + 11 * third]]])
+
+    row = {"kernel_size": (1, 3), "stride": (1, 2), "padding": (0, 1), "ceil_mode": True, **options}
+    assert functions.avg_pool2d(x, **row).tolist() == y.tolist()
+    assert functions.avg_pool2d_backward(dy, x, **row).x.tolist() == dx.tolist()
+    column = {**row, "kernel_size": (3, 1), "stride": (2, 1), "padding": (1, 0)}
+    assert functions.avg_pool2d(x.mT, **column).mT.tolist() == y.tolist()
+    assert functions.avg_pool2d_backward(dy.mT, x.mT, **column).x.mT.tolist() == dx.tolist()
 
 
 def test_the_divisor_is_a_product_of_rows_and_columns():

@@ -32,12 +32,12 @@ def draw_adaptive_avg_pool2d(rng: np.random.Generator) -> Case:
 
 
 def _draw_window(rng: np.random.Generator, dilation: int) -> tuple[Any, dict[str, Any]]:
-    kernel = tuple(int(v) for v in rng.integers(1, 4, 2))
+    kernel = tuple(int(v) for v in rng.integers(1, 5, 2))
     dilations = (dilation, int(rng.integers(1, dilation + 1)))
     pads = tuple(tuple(int(v) for v in rng.integers(0, k // 2 + 1, 2)) for k in kernel)
     options = {
         "kernel_size": kernel,
-        "stride": [None, int(rng.integers(1, 4)), (2, 3), (3, 1)][rng.integers(4)],
+        "stride": [None, int(rng.integers(1, 4)), (2, 3), (3, 2)][rng.integers(4)],
         "padding": [pads, (pads[0][0], pads[1][1]), min(pads[0] + pads[1])][rng.integers(3)],
         "dilation": dilations,
         "ceil_mode": bool(rng.integers(2)),
