@@ -77,6 +77,13 @@ def test_a_scale_factor_counts_as_given_not_as_the_quotient_of_the_sizes():
     assert ops.upsample_bilinear2d(x, size=(1, 4))[0, 0, 1] == 5
 
 
+@pytest.mark.parametrize(("scale", "meant"), [(1.3, Fraction(13, 10)), (1.2345678901, Fraction(1.2345678901))])
+def test_a_float_means_its_short_fraction_or_if_it_has_none_its_value(scale, meant):
+    ramp = np.array([[[Fraction(p) for p in range(5)]]])
+    y = ops.upsample_bilinear2d(ramp, scale_factor=(1, scale))[0, 0]
+    assert y.tolist() == [min(max((j + Fraction(1, 2)) / meant - Fraction(1, 2), 0), 4) for j in range(6)]
+
+
 def test_where_the_size_stays_the_scale_factor_does_not_count(rng):
     x = rng.standard_normal((2, 4, 7))
     y = ops.upsample_bilinear2d(x, scale_factor=1.0239041660002521)

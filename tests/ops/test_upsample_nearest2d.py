@@ -86,11 +86,6 @@ def test_coordinates_are_exact():
     assert sources(2, size=(1, 82))[41] == 1  # float32(2 / 82) * 41 < 1: PyTorch still copies pixel 0
 
 
-def test_a_float_of_no_short_fraction_counts_as_it_is():
-    scale = 1.234567890123
-    assert sources(9, scale_factor=(1, scale)) == [int(j / Fraction(scale)) for j in range(11)]
-
-
 def test_scales_of_numpy_and_exact_fractions():
     assert sources(4, scale_factor=np.float32(1.5)) == sources(4, scale_factor=Fraction(3, 2)) == [0, 0, 1, 2, 2, 3]
 

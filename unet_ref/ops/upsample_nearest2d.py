@@ -29,8 +29,8 @@ def upsample_nearest2d_shape(x_shape: Sequence[int], *, size: Any = None, scale_
 def upsample_nearest2d(x: Array, *, size: Any = None, scale_factor: Any = None) -> Array:
     """Nearest-neighbour upsampling: every output pixel copies one input pixel.
 
-    ``y[n,c,i,j] = x[n, c, min(floor(i * rh), H - 1), min(floor(j * rw), W - 1)]``, where ``rh`` and ``rw`` are the
-    number of input pixels per output pixel: ``H / H'`` with ``size``, ``1 / scale_factor`` with ``scale_factor``.
+    ``y[n,c,i,j] = x[n, c, floor(i * rh), floor(j * rw)]``, where ``rh`` and ``rw`` are the number of input pixels per
+    output pixel: ``H / H'`` with ``size``, ``1 / scale_factor`` with ``scale_factor``.
 
     Shape law: ``(N, C, H, W) -> (N, C, H', W')`` with ``(H', W') = size`` or ``H' = floor(H * scale_factor)``, computed
     in float64; ``(C, H, W)`` gives ``(C, H', W')``.
@@ -79,4 +79,4 @@ def upsample_nearest2d_backward(
 
 def _taps(axis: Axis) -> Taps:
     """One tap of weight 1 for each output pixel."""
-    return [[(min(math.floor(i * axis.ratio), axis.input - 1), Fraction(1))] for i in range(axis.output)]
+    return [[(math.floor(i * axis.ratio), Fraction(1))] for i in range(axis.output)]

@@ -20,17 +20,16 @@ class UpsampleNearest2dGrads(NamedTuple):
 def upsample_nearest2d(x: Tensor, *, size: Any = None, scale_factor: Any = None) -> Tensor:
     """y[n,c,i,j] = x[n, c, row[i], column[j]]
 
-    where ``row[i] = min(floor(i * rh), H - 1)`` with rh the number of input pixels per output pixel; columns likewise.
+    where ``row[i] = floor(i * rh)`` with rh the number of input pixels per output pixel; columns likewise.
     """
-    *lead, C, H, W = x.shape
     (H_out, W_out), (rh, rw) = resized(x.shape, size, scale_factor, multiples=(1, 2))
-    row, column = sources(H_out, rh, H), sources(W_out, rw, W)
+    row, column = sources(H_out, rh), sources(W_out, rw)
 
     def y(*index: int) -> Any:
         *n, i, j = index
         return x[*n, row[i], column[j]]
 
-    return tensor((*lead, C, H_out, W_out), y)
+    return tensor((*x.shape[:-2], H_out, W_out), y)
 
 
 @definition
@@ -38,9 +37,8 @@ def upsample_nearest2d_backward(
     grad_output: Tensor, x: Tensor, *, size: Any = None, scale_factor: Any = None
 ) -> UpsampleNearest2dGrads:
     """dx[n,c,p,q] = sum of dy[n,c,i,j] over all i, j with row[i] == p and column[j] == q"""
-    H, W = x.shape[-2:]
     (H_out, W_out), (rh, rw) = resized(x.shape, size, scale_factor, multiples=(1, 2))
-    row, column = sources(H_out, rh, H), sources(W_out, rw, W)
+    row, column = sources(H_out, rh), sources(W_out, rw)
 
     def dx(*index: int) -> Any:
         *n, p, q = index
@@ -53,6 +51,6 @@ def upsample_nearest2d_backward(
     return UpsampleNearest2dGrads(tensor(x.shape, dx))
 
 
-def sources(output: int, ratio: Fraction, size: int) -> list[int]:
+def sources(output: int, ratio: Fraction) -> list[int]:
     """For each output pixel the input pixel that it copies: the one in which its upper left corner lies."""
-    return [min(math.floor(i * ratio), size - 1) for i in range(output)]
+    return [math.floor(i * ratio) for i in range(output)]

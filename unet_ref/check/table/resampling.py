@@ -19,14 +19,9 @@ def draw_resized(rng: np.random.Generator) -> Case:
 
 
 def _factor(rng: np.random.Generator) -> Any:
-    """Whole, short, at which the size stays or doubles anyway, or any; at least 1/2, so that two pixels give one."""
-    return [
-        int(rng.integers(1, 4)),
-        float(rng.choice([0.5, 1.3, 2.5, 5 / 3])),
-        1.0239,
-        2.1,
-        float(rng.uniform(0.5, 3)),
-    ][int(rng.integers(5))]
+    """Whole, short, one at which the size stays or doubles anyway, or any; at least 1/2: of two pixels one stays."""
+    kinds = int(rng.integers(1, 4)), float(rng.choice([0.5, 1.3, 5 / 3, 1.0239, 2.1])), float(rng.uniform(0.5, 3))
+    return kinds[int(rng.integers(3))]
 
 
 def draw_center_crop2d(rng: np.random.Generator) -> Case:
