@@ -78,6 +78,7 @@ def test_a_scale_factor_counts_as_given_not_as_the_quotient_of_the_sizes():
 def test_where_the_size_stays_or_doubles_the_scale_factor_does_not_count():
     assert sources(5, scale_factor=(1, 1.19)) == [0, 1, 2, 3, 4]  # floor(j / 1.19) would begin 0, 0, 1
     assert sources(3, scale_factor=(1, 2.3)) == [0, 0, 1, 1, 2, 2]  # floor(j / 2.3) would begin 0, 0, 0, 1
+    assert sources(2, scale_factor=(1, 3.3)) == [0, 0, 0, 0, 1, 1]  # three times: here it does count
 
 
 def test_coordinates_are_exact():
