@@ -35,12 +35,14 @@ def test_every_python_name_exists(name, scope):
 def test_every_formal_definition_stands_once():
     formal = [row[0] for row in ROWS]
     assert len(formal) == len(set(formal))
-    assert len(formal) >= 80
+    assert len(formal) >= 79  # a row that gets lost is noticed
 
 
 def test_every_public_name_of_the_module_is_in_the_table():
     module = unet_ref.models.unet2
-    public = [n for n, v in vars(module).items() if not n.startswith("_") and getattr(v, "__module__", "") == module.__name__]
+    public = [
+        n for n, v in vars(module).items() if not n.startswith("_") and getattr(v, "__module__", "") == module.__name__
+    ]
     for name in [*public, "DEFAULT_CONFIG"]:
         assert any(re.search(rf"\b{name}\b", python) for python in NAMES), name
     for field in dataclasses.fields(models.UNet2Config):
