@@ -8,6 +8,7 @@ from typing import Any
 
 from ..backend import Array, blocks, namespace
 from ..errors import ShapeError
+from ..threads import parallel
 from .window import Pair, Window, check_image, pads, pair
 
 AXES = ("height", "width")
@@ -72,13 +73,15 @@ def _outputs(
 def by_planes(function: Callable[..., None], *images: Array) -> None:
     """``function(*images)``, which writes into some of them, on a few ``(n, H, W)`` planes of each at a time.
 
-    As many as stay in the cache: the first of the images, ``(..., H, W)``, is the large one.
+    As many as stay in the cache: the first of the images, ``(..., H, W)``, is the large one. The threads share them out.
     """
     first = images[0]
     count = math.prod(first.shape[:-2])
     planes = [image.reshape(count, *image.shape[-2:]) for image in images]
-    for part in blocks(count, math.prod(first.shape[-2:]), first):
-        function(*(image[part] for image in planes))
+    parallel(
+        lambda part: function(*(image[part] for image in planes)),
+        blocks(count, math.prod(first.shape[-2:]), first),
+    )
 
 
 def window_sums(x: Array, y: Array, window: Window) -> None:
