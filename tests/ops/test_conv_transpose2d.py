@@ -96,6 +96,26 @@ def test_where_kernel_and_stride_agree_every_pixel_becomes_a_block(rng):
     np.testing.assert_allclose(ops.conv_transpose2d(x, weight, stride=2), blocks.reshape(2, 6, 8, 10), rtol=1e-12)
 
 
+@pytest.mark.parametrize("kernel", [1, 2, 3])
+def test_bits_do_not_depend_on_the_layout(rng, kernel):
+    """At a size that the matrix product treats as it treats real images."""
+    shapes = {"x": (2, 40, 19, 23), "weight": (40, 36, kernel, kernel), "bias": (36,)}
+    options = {"stride": 2, "padding": kernel // 2}
+    shapes["grad_output"] = ops.conv_transpose2d_shape(*shapes.values(), **options)
+    arrays = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    layouts = [
+        arrays,
+        {name: array.T.copy().T for name, array in arrays.items()},
+        {name: np.flip(np.flip(array).copy()) for name, array in arrays.items()},
+    ]
+    results = []
+    for case in layouts:
+        forward = {name: array for name, array in case.items() if name != "grad_output"}
+        grads = ops.conv_transpose2d_backward(**case, **options)
+        results.append([array.tobytes() for array in (ops.conv_transpose2d(**forward, **options), *grads)])
+    assert results[1:] == results[:1] * 2
+
+
 def test_pixels_that_no_tap_reaches_hold_the_bias_alone(rng):
     x, weight, bias = rng.standard_normal((1, 2, 3, 3)), rng.standard_normal((2, 3, 2, 2)), rng.standard_normal(3)
     y = ops.conv_transpose2d(x, weight, bias, stride=4)

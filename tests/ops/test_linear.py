@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from unet_ref import ShapeError, ops
 
@@ -59,6 +60,22 @@ def test_a_sample_has_the_same_bits_in_every_batch(rng, dtype, inputs, outputs):
         assert ops.linear(part, weight).tobytes() == y[first:last].tobytes()
         assert ops.linear_backward(part_dx, part, weight).x.tobytes() == dx[first:last].tobytes()
     np.testing.assert_array_equal(ops.linear(x[11], weight), y[11])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("N", "I", "O"), [(41, 1000, 1003), (4, 511, 513)])
+def test_bits_depend_neither_on_the_layout_nor_on_the_threads_of_blas(rng, N, I, O, dtype):
+    """At sizes at which BLAS, left to itself, adds in another order."""
+    shapes = {"grad_output": (N, O), "x": (N, I), "weight": (O, I), "bias": (O,)}
+    arrays = {name: rng.standard_normal(shape).astype(dtype) for name, shape in shapes.items()}
+    turned = {name: array.T.copy().T for name, array in arrays.items()}
+    flipped = {name: np.flip(np.flip(array).copy()) for name, array in arrays.items()}
+    results = []
+    for case, threads in ((arrays, 1), (arrays, 2), (turned, 1), (flipped, 2)):
+        with threadpool_limits(threads, user_api="blas"):
+            y = ops.linear(case["x"], case["weight"], case["bias"])
+            results.append([array.tobytes() for array in (y, *ops.linear_backward(**case))])
+    assert results[1:] == results[:1] * 3
 
 
 def test_infinity_stays_in_its_sample_and_nan_in_its_output(rng):

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from ..backend import Array, namespace, operation
 from ..errors import ShapeError
 from ..spec.linear import LinearGrads
-from .window import check_grad_output, check_shape, shape_of
+from ..threads import one_blas_thread
+from .window import check_grad_output, check_shape, contiguous, shape_of
 
 
 def linear_shape(
@@ -49,7 +50,7 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     array([[11. , 17.5, 23. ]])
     """
     _output("linear", x.shape, weight.shape, shape_of(bias))
-    y = _rows(x, weight.T)  # (..., in) @ (in, out) -> (..., out)
+    y = _rows(x, contiguous(weight).T)  # (..., in) @ (in, out) -> (..., out)
     if bias is not None:
         y += bias
     return y
@@ -69,13 +70,14 @@ def linear_backward(grad_output: Array, x: Array, weight: Array, bias: Array | N
     """
     name = "linear_backward"
     check_grad_output(name, grad_output, _output(name, x.shape, weight.shape, shape_of(bias)))
-    xp, (O, I), N = namespace(x), weight.shape, math.prod(x.shape[:-1])
-    dy = grad_output.reshape(N, O)
+    (O, I), N = weight.shape, math.prod(x.shape[:-1])
+    dy, rows = contiguous(grad_output).reshape(N, O), contiguous(x).reshape(N, I)
 
     grad_bias = None if bias is None else dy.sum(axis=0)  # (N, O) -> (O,)
-    grad_weight = xp.matmul(dy.T, x.reshape(N, I))  # (O, N) @ (N, I) -> (O, I)
-    grad_x = _rows(grad_output, weight)  # (..., O) @ (O, I) -> (..., I)
-    return LinearGrads(grad_x, grad_weight, grad_bias)
+    with one_blas_thread():
+        grad_weight = namespace(x).matmul(dy.T, rows)  # (O, N) @ (N, I) -> (O, I)
+    grad_x = _rows(dy, contiguous(weight))  # (N, O) @ (O, I) -> (N, I)
+    return LinearGrads(grad_x.reshape(x.shape), grad_weight, grad_bias)
 
 
 def _rows(x: Array, matrix: Array) -> Array:
@@ -83,8 +85,9 @@ def _rows(x: Array, matrix: Array) -> Array:
     number of rows, and then a sample's bits would depend on its batch.
     """
     xp, (K, M) = namespace(x), matrix.shape
-    rows = xp.ascontiguousarray(x).reshape(math.prod(x.shape[:-1]), 1, K)
-    return xp.matmul(rows, matrix).reshape(*x.shape[:-1], M)  # (N, 1, K) @ (K, M) -> (N, 1, M)
+    rows = contiguous(x).reshape(math.prod(x.shape[:-1]), 1, K)
+    with one_blas_thread():
+        return xp.matmul(rows, matrix).reshape(*x.shape[:-1], M)  # (N, 1, K) @ (K, M) -> (N, 1, M)
 
 
 def _output(
