@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from ..backend import Array, blocks, constant, namespace, real
 from ..errors import ShapeError
+from ..threads import parallel
 from .window import Pair, check_image, pair
 
 Taps = list[list[tuple[int, Fraction]]]
@@ -124,11 +125,16 @@ def backward(grad_output: Array, rows: Taps, columns: Taps, x_size: Pair) -> Arr
 
 
 def _planes(x: Array, size: Pair, function: Callable[[Array], Array]) -> Array:
-    """``function`` on every plane of ``x (..., H, W)``, a few at a time: what it makes on the way stays cached."""
+    """``function`` on every plane of ``x (..., H, W)``, a few at a time, so that what it makes on the way stays
+    in the cache; the threads share them out.
+    """
     planes = x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:])
     y = namespace(x).empty((len(planes), *size), dtype=x.dtype)
-    for part in blocks(len(planes), max(math.prod(size), math.prod(x.shape[-2:])), x):
+
+    def fill(part: slice) -> None:
         y[part] = function(planes[part])
+
+    parallel(fill, blocks(len(planes), max(math.prod(size), math.prod(x.shape[-2:])), x))
     return y.reshape(*x.shape[:-2], *size)
 
 
