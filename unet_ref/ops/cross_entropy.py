@@ -84,7 +84,7 @@ def _prepare(name: str, x: Array, target: Array) -> tuple[Array, Array, Array]:
     if single:
         x, target = x[None], target[None]
     C = x.shape[1]
-    t = target.astype("int64")
+    t = target.astype("int64")  # to meet any C: an int8 has no 300 to be compared with
     wrong = (t < 0) | (t >= C)
     index = first(wrong)
     if index is not None:
