@@ -43,7 +43,7 @@ def derivative_defect(operation: Operation, case: Case, rng: np.random.Generator
     assert operation.definition_backward is not None
     names = list(case.arrays)
     y = operation.definition(*case.arrays.values(), **case.options)
-    v = _like(y, rng)
+    v = like(y, rng)
     grads = operation.definition_backward(v, *case.arrays.values(), **case.options)
     sides = {}
     for name in operation.gradients:
@@ -53,7 +53,7 @@ def derivative_defect(operation: Operation, case: Case, rng: np.random.Generator
             assert gradient is None
             continue
         pieces, slopes = (array, gradient) if isinstance(array, tuple) else ((array,), (gradient,))
-        directions = tuple(_like(piece, rng) for piece in pieces)
+        directions = tuple(like(piece, rng) for piece in pieces)
         moved = tuple(np.frompyfunc(Dual, 2, 1)(piece, u) for piece, u in zip(pieces, directions, strict=True))
         arguments = [
             (moved if isinstance(array, tuple) else moved[0]) if other == name else case.arrays[other]
@@ -70,7 +70,7 @@ def _derivative(value: Any) -> Any:
     return value.derivative if isinstance(value, Dual) else 0
 
 
-def _like(array: Any, rng: np.random.Generator) -> Any:
+def like(array: Any, rng: np.random.Generator) -> Any:
     """Random scalars of the type that ``array`` holds."""
     array = np.asarray(array, dtype=object)
     values = np.asarray(rational(rng, array.shape), dtype=object)
