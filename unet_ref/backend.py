@@ -240,6 +240,11 @@ def _bits(x: Array) -> str | None:
     return names.get(x.dtype.itemsize) if isinstance(x, np.ndarray) and x.dtype != object else None
 
 
+def on_device(x: Array) -> bool:
+    """Whether ``x`` lies on a GPU, which a few large pieces of work suit, and threads of the host do not."""
+    return not isinstance(x, np.ndarray)
+
+
 def blocks(items: int, size: int, like: Array) -> Iterator[slice]:
     """Slices of ``items`` things of ``size`` elements each, to be worked on one after another.
 

@@ -4,162 +4,220 @@
     correlate_adjoint  x[n,c,r,q]   = sum over o,k,l,i,j with (s*i + d*k, s*j + d*l) == (r, q) of w[o,c,k,l] * y[n,o,i,j]
     correlate_weight   w[o,c,k,l]   = sum over n,i,j of y[n,o,i,j] * x[n, c, s*i + d*k, s*j + d*l]
 
-It is one trilinear form <w, x, y>: each function leaves out one of its three arguments.
+It is one trilinear form <w, x, y>: each function leaves out one of its three arguments. All three are matrix products
+with the columns of a tile (``im2col``), and the tiles go to the threads (``threads.parallel``):
+
+    correlate          y tile   (O, pixels)  = w (O, C·KH·KW) @ columns (C·KH·KW, pixels)
+    correlate_weight   w        (O, C·KH·KW) = sum over tiles of y tile (O, pixels) @ columns.T
+    correlate_adjoint  x        is a correlation of y with the flipped w: one for each pixel of a stride (``phases``)
+
+Where the image is large and the channels are few, copying a pixel KH·KW times into columns costs as much as the
+product. There ``correlate`` takes the horizontal taps out of the columns and sums them afterwards: KW times fewer
+copies, and a product with KW times as many rows, which BLAS does faster.
+
+    together     w (O, C·KH·KW) @ one column per pixel and its window          KH x KW taps in the product
+    apart        z (KW, O, h·w) = w (KW·O, C·KH) @ the KH rows of the window   KH taps in the product
+                 y[i, j] = z[0][i, j] + z[1][i, j + d] + z[2][i, j + 2*d]      KW sums of the shifted products
+
+Bits: a sample is cut into tiles by its own shape alone, each product has a shape of its own sample's alone, and sums
+over tiles have a fixed order: neither the number of threads nor the rest of the batch changes a bit.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
-from ..backend import Array, namespace
+from ..backend import Array, namespace, on_device
 from ..threads import one_blas_thread, parallel
-from .im2col import Tile, columns, tiles
-from .window import Pair, Window
+from .im2col import Tile, tiles, windows
+from .window import Window, contiguous
+
+T = TypeVar("T")
+
+OUTPUTS = 256  # output channels that a task computes where the image is too small to be cut
+PIXELS = 512  # which images are that small
+LANES = 16  # sums over tiles that run side by side
+LANES_BYTES = 32 << 20  # and what they may take together
 
 
 def correlate(x: Array, weight: Array, window: Window, groups: int) -> Array:
     """``x (N,C,H,W)``, ``weight (O,C/G,KH,KW)`` -> ``y (N,O,H',W')``."""
-    N, O = x.shape[0], weight.shape[0]
-    y = namespace(x).empty((N, O, *window.output), dtype=x.dtype)
-    slide(x, weight.reshape(groups, O // groups, *weight.shape[1:]), window, y)
+    O = weight.shape[0]
+    y = namespace(x).empty((len(x), O, *window.output), dtype=x.dtype)
+    slide(contiguous(x), contiguous(weight).reshape(groups, O // groups, *weight.shape[1:]), window, y)
     return y
 
 
 def correlate_adjoint(y: Array, weight: Array, window: Window, groups: int) -> Array:
     """``y (N,O,H',W')``, ``weight (O,C/G,KH,KW)`` -> ``x (N,C,H,W)``: transposed convolution, and conv's gradient of x."""
-    N, (O, C) = y.shape[0], weight.shape[:2]
-    x = namespace(y).empty((N, groups * C, *window.input), dtype=y.dtype)
-    w = weight.reshape(groups, O // groups, *weight.shape[1:]).swapaxes(1, 2)  # (G, C/G, O/G, KH, KW)
-    for row, k, (height, dh, top) in phases(window, 0):
-        for column, l, (width, dw, left) in phases(window, 1):
-            pixels, taps = x[:, :, row, column], w[:, :, :, k, l]
-            if 0 in taps.shape[3:]:
+    O, C = weight.shape[0] // groups, weight.shape[1]
+    x = namespace(y).empty((len(y), groups * C, *window.input), dtype=y.dtype)
+    swapped = contiguous(weight).reshape(groups, O, C, *window.kernel).swapaxes(1, 2)  # (G, C/G, O/G, KH, KW)
+    for rows, k, height, dh, top in phases(window, 0):
+        for columns, l, width, dw, left in phases(window, 1):
+            pixels, taps = x[:, :, rows, columns], swapped[:, :, :, k, l]
+            if taps.size == 0:
                 pixels[...] = 0
-            else:
-                reading = Window(
-                    window.output, (height, width), taps.shape[3:], (1, 1), (dh, dw), ((top, 0), (left, 0))
-                )
-                slide(y, taps, reading, pixels)
+                continue
+            pads = (top, 0), (left, 0)
+            gathered = Window(window.output, (height, width), taps.shape[3:], (1, 1), (dh, dw), pads)
+            slide(contiguous(y), taps, gathered, pixels)
     return x
 
 
-def phases(window: Window, axis: int) -> Iterator[tuple[slice, slice, tuple[int, int, int]]]:
-    s, d, size, before = window.stride[axis], window.dilation[axis], window.input[axis], window.pads[axis][0]
+def phases(window: Window, axis: int) -> Iterator[tuple[slice, slice, int, int, int]]:
+    """Along one axis, the pixels of the image by their position in a stride, and how each such set is gathered.
+
+    Pixel ``first + s*u`` (``before`` more in the padded image) meets tap k where ``first + before + s*u - d*k`` is a
+    multiple of s, that is for every ``s / gcd(s, d)``-th tap; the output that it meets there is that over s. Yields
+    the pixels, their taps, last first, and of the correlation that gathers them: output size, dilation and padding.
+    """
+    s, d, before, size = window.stride[axis], window.dilation[axis], window.pads[axis][0], window.input[axis]
     step = s // math.gcd(s, d)
     for first in range(min(s, size)):
         taps = [k for k in range(window.kernel[axis]) if (first + before - d * k) % s == 0]
-        flipped = slice(taps[-1], taps[0] - 1 if taps[0] else None, -step) if taps else slice(0, 0)
-        offset = (d * taps[-1] - first - before) // s if taps else 0
-        yield slice(first, None, s), flipped, (len(range(first, size, s)), d * step // s, offset)
+        last = taps[-1] if taps else 0
+        flipped = slice(last, taps[0] - 1 if taps[0] else None, -step) if taps else slice(0, 0)
+        yield (
+            slice(first, None, s),
+            flipped,
+            len(range(first, size, s)),
+            d * step // s,
+            (d * last - first - before) // s,
+        )
 
 
 def slide(x: Array, weight: Array, window: Window, y: Array) -> None:
-    xp, (G, O, C, KH, KW), N = namespace(x), weight.shape, x.shape[0]
-    (sh, sw), (dh, dw) = window.stride, window.dilation
-    direct = y.flags.c_contiguous
-    apart = cheaper_apart(weight.shape, window)
-    if apart:
-        matrix = weight.transpose(0, 4, 1, 2, 3).reshape(G, KW * O, C * KH)
-        reading = window._replace(kernel=(KH, 1), stride=(sh, 1))
-        pixel = (C * KH + KW * O) * G * x.itemsize
-    else:
-        matrix = weight.reshape(G, O, C * KH * KW)
-        reading = window
-        pixel = C * KH * KW * G * x.itemsize
+    """Fills ``y (N,O,H',W')``, of any strides, with the correlation of ``x`` with ``weight (G,O/G,C/G,KH,KW)``."""
+    (apart if cheaper_apart(weight, window) else together)(x, weight, window, y)
+
+
+def cheaper_apart(weight: Array, window: Window) -> bool:
+    """Whether to sum the horizontal taps after the product; in copies of an element (0.1 ns), for each output pixel.
+
+    An element of a column is copied once here and once, slower, by BLAS; an element of a product is written, read and
+    added; and the rows of products are longer than those of outputs (``wide``), by what the taps overhang.
+    """
+    _, O, C, KH, KW = weight.shape
+    W = window.output[1]
+    wide = (window.stride[1] * (W - 1) + window.dilation[1] * (KW - 1) + 1) / W
+    sums_together = 3.5 * C * KH * KW
+    sums_apart = wide * (3.5 * C * KH + 3 * O * KW) + (wide - 1) * O * C * KH * KW / 11
+    return KW > 1 and bool(sums_apart < sums_together)
+
+
+def together(x: Array, weight: Array, window: Window, y: Array) -> None:
+    """All taps in the product: ``(O, C·KH·KW) @ (C·KH·KW, pixels)``."""
+    xp, (G, O, C, KH, KW) = namespace(x), weight.shape
+    matrix = flat_weight(weight)
+    yg = split(y, G)
 
     def work(task: tuple[Tile, slice]) -> None:
-        (samples, rows, cols), outputs = task
-        pixels = y[samples, :, rows, cols]
-        n, _, h, w = pixels.shape
-        out = by_group(pixels, G)[:, :, outputs]
-        if not apart:
-            B = columns(x[samples], reading, rows, cols, G)
-            B = B.reshape(n, G, C * KH * KW, h * w)
-            if direct:
-                xp.matmul(matrix[:, outputs], B, out=out.reshape(*out.shape[:3], h * w))
-            else:
-                out[...] = xp.matmul(matrix[:, outputs], B).reshape(out.shape)
-            return
-        wide = slice(sw * cols.start, sw * (cols.stop - 1) + dw * (KW - 1) + 1)
-        B = columns(x[samples], reading, rows, wide, G)
-        z = xp.matmul(matrix, B.reshape(n, G, C * KH, -1)).reshape(n, G, KW, O, h, -1)
-        terms = [z[:, :, l, :, :, dw * l : dw * l + sw * (w - 1) + 1 : sw] for l in range(KW)]
-        for term in terms[1:-1]:
-            terms[0] += term
-        xp.add(terms[0], terms[-1], out=out)
+        (samples, rows, columns), outputs = task
+        out = yg[samples, :, outputs, rows, columns]
+        n, _, o, h, w = out.shape
+        seen = windows(x[samples], window, rows, columns).reshape(n, G, C * KH * KW, h * w)
+        # (G, o, C·KH·KW) @ (n, G, C·KH·KW, h·w) -> (n, G, o, h·w)
+        if y.flags.c_contiguous:
+            xp.matmul(matrix[:, outputs], seen, out=out.reshape(n, G, o, h * w))
+        else:
+            out[...] = xp.matmul(matrix[:, outputs], seen).reshape(out.shape)
 
-    run(work, [(t, o) for t in tiles(N, window.output, pixel) for o in output_blocks(O, window, apart)], x)
+    small = math.prod(window.output) <= PIXELS and not on_device(x)
+    step = OUTPUTS if small else O
+    outputs = [slice(o, o + step) for o in range(0, O, step)]
+    pixels = tiles(len(x), window.output, G * C * KH * KW * x.itemsize, x)
+    each(work, [(tile, o) for tile in pixels for o in outputs], x)
 
 
-def by_group(a, G):
-    N, C, h, w = a.shape
-    s = a.strides
-    return namespace(a).lib.stride_tricks.as_strided(a, (N, G, C // G, h, w), (s[0], s[1] * (C // G), *s[1:]))
+def apart(x: Array, weight: Array, window: Window, y: Array) -> None:
+    """The vertical taps in the product, ``(KW·O, C·KH) @ (C·KH, h·wide)``, the horizontal ones summed after it."""
+    xp, (G, O, C, KH, KW) = namespace(x), weight.shape
+    (sh, sw), dw = window.stride, window.dilation[1]
+    vertical = window._replace(kernel=(KH, 1), stride=(sh, 1))
+    matrix = weight.transpose(0, 4, 1, 2, 3).reshape(G, KW * O, C * KH)
+    yg = split(y, G)
 
+    def work(tile: Tile) -> None:
+        samples, rows, columns = tile
+        out = yg[samples, :, :, rows, columns]
+        n, _, _, h, w = out.shape
+        wide = slice(sw * columns.start, sw * (columns.stop - 1) + dw * (KW - 1) + 1)
+        seen = windows(x[samples], vertical, rows, wide).reshape(n, G, C * KH, -1)
+        # (G, KW·O, C·KH) @ (n, G, C·KH, h·wide) -> (n, G, KW·O, h·wide)
+        z = xp.matmul(matrix, seen).reshape(n, G, KW, O, h, -1)
+        shifted = [z[:, :, l, :, :, dw * l : dw * l + sw * (w - 1) + 1 : sw] for l in range(KW)]
+        for term in shifted[1:-1]:
+            shifted[0] += term
+        xp.add(shifted[0], shifted[-1], out=out)
 
-def output_blocks(O, window, apart):
-    H, W = window.output
-    if apart or H * W > 512 or O < 512:
-        return [slice(0, O)]
-    return [slice(o, min(O, o + 256)) for o in range(0, O, 256)]
-
-
-def cheaper_apart(shape, window):
-    G, O, C, KH, KW = shape
-    if KW == 1:
-        return False
-    w = window.output[1]
-    wide = window.stride[1] * (w - 1) + window.dilation[1] * (KW - 1) + 1
-    q = wide / w
-    together = 3.5 * C * KH * KW
-    apart = 3.5 * C * KH * q + 3 * O * KW * q + C * O * KH * KW * (q - 1) / 11
-    return apart < together
-
-
-def run(work, tasks, x):
-    if namespace(x).__name__ == "numpy" and x.dtype != object:
-        with one_blas_thread():
-            parallel(work, tasks)
-    else:
-        for t in tasks:
-            work(t)
+    each(work, tiles(len(x), window.output, G * (C * KH + O * KW) * x.itemsize, x), x)
 
 
 def correlate_weight(y: Array, x: Array, window: Window, groups: int) -> Array:
     """``y (N,O,H',W')``, ``x (N,C,H,W)`` -> ``weight (O,C/G,KH,KW)``: conv's gradient of weight."""
-    xp, N, G, (KH, KW) = namespace(x), x.shape[0], groups, window.kernel
-    C, O = x.shape[1] // G, y.shape[1] // G
-    first = O < 256
-    shape = (G, C * KH * KW, O) if first else (G, O, C * KH * KW)
-    size = math.prod(shape) * x.itemsize
-    yg, xg = y.reshape(N, G, O, *y.shape[2:]), x.reshape(N, G, C, *x.shape[2:])
+    xp, G, (KH, KW) = namespace(x), groups, window.kernel
+    O, C = y.shape[1] // G, x.shape[1] // G
+    x, y = contiguous(x).reshape(len(x), G, C, *window.input), contiguous(y).reshape(len(y), G, O, *window.output)
+    swapped = O < OUTPUTS  # BLAS is faster with the longer side first; the result is then small and quickly turned
+    shape = (G, C * KH * KW, O) if swapped else (G, O, C * KH * KW)
 
-    todo = tiles(N, window.output, G * (C * KH * KW) * x.itemsize, many=True)
-    lanes = max(1, min(len(todo) // 2, 16, (32 << 20) // max(1, size)))
-    cb = max(32, -(-C * lanes // 8))
-    blocks = [slice(c, min(C, c + cb)) for c in range(0, C, cb)]
-    parts = xp.zeros((lanes, *shape), dtype=x.dtype)
+    pixels = tiles(len(x), window.output, G * C * KH * KW * x.itemsize, x, shares=1)
+    lanes = max(1, min(len(pixels) // 2, LANES, LANES_BYTES // max(1, math.prod(shape) * x.itemsize)))
+    step = C if on_device(x) else max(32, -(-C * lanes // 8))
+    total = xp.zeros((lanes, *shape), dtype=x.dtype)
 
-    def work(task) -> None:
-        lane, c = task
-        taps = slice(c.start * KH * KW, c.stop * KH * KW)
-        total = parts[lane][:, taps] if first else parts[lane][:, :, taps]
-        mine = todo[len(todo) * lane // lanes : len(todo) * (lane + 1) // lanes]
-        for samples, rows, cols in mine:
-            xs = xg[samples, :, c]
-            n = xs.shape[0]
-            B = columns(xs.reshape(n, -1, *xs.shape[3:]), window, rows, cols, G, inside=True)  # G, C, KH, KW, n, h, w
-            B = B.reshape(G, (c.stop - c.start) * KH * KW, -1)
-            Y = yg[samples, :, :, rows, cols].transpose(1, 2, 0, 3, 4).reshape(G, O, -1)
-            a, b = (B, Y.swapaxes(1, 2)) if first else (Y, B.swapaxes(1, 2))
-            if samples is mine[0][0] and rows is mine[0][1]:
-                xp.matmul(a, b, out=total)
+    def work(task: tuple[int, slice]) -> None:
+        lane, channels = task
+        taps = slice(KH * KW * channels.start, KH * KW * channels.stop)
+        part = total[lane][:, taps] if swapped else total[lane][:, :, taps]
+        for number, (samples, rows, columns) in enumerate(pixels[lane::lanes]):
+            image = x[samples, :, channels]
+            n, _, c = image.shape[:3]
+            seen = windows(image.reshape(n, G * c, *window.input), window, rows, columns)
+            h, w = seen.shape[4:]
+            # (n, G·c, KH, KW, h, w) -> (G, c·KH·KW, n·h·w), and (n, G, O, h, w) -> (G, O, n·h·w)
+            seen = seen.transpose(1, 2, 3, 0, 4, 5).reshape(G, c * KH * KW, n * h * w)
+            upstream = y[samples, :, :, rows, columns].transpose(1, 2, 0, 3, 4).reshape(G, O, n * h * w)
+            factors = (seen, upstream.swapaxes(1, 2)) if swapped else (upstream, seen.swapaxes(1, 2))
+            if number == 0:
+                xp.matmul(*factors, out=part)
             else:
-                total += xp.matmul(a, b)
+                part += xp.matmul(*factors)
 
-    run(work, [(lane, c) for lane in range(lanes) for c in blocks], x)
-    total = parts[0] if lanes == 1 else parts.sum(axis=0)
-    if first:
-        total = xp.ascontiguousarray(total.swapaxes(1, 2))
-    return total.reshape(G * O, C, KH, KW)
+    each(work, [(lane, slice(c, min(C, c + step))) for lane in range(lanes) for c in range(0, C, step)], x)
+    weight = total.sum(axis=0) if lanes > 1 else total[0]
+    return contiguous(weight.swapaxes(1, 2) if swapped else weight).reshape(G * O, C, KH, KW)
+
+
+def flat_weight(weight: Array) -> Array:
+    """``(G, O, C, KH, KW)`` -> ``(G, O, C·KH·KW)``: a view where there is one, else a copy that the threads share."""
+    (G, O, C, KH, KW), step = weight.shape, 64
+    if KH * KW == 1 or weight.flags.c_contiguous or on_device(weight):
+        return weight.reshape(G, O, C * KH * KW)
+    copy = namespace(weight).empty(weight.shape, dtype=weight.dtype)
+
+    def work(outputs: slice) -> None:
+        copy[:, outputs] = weight[:, outputs]
+
+    each(work, [slice(o, o + step) for o in range(0, O, step)], weight)
+    return copy.reshape(G, O, C * KH * KW)
+
+
+def split(y: Array, groups: int) -> Array:
+    """``y (N,O,H,W)`` as ``(N,G,O/G,H,W)``: a view, whatever its strides."""
+    N, O, H, W = y.shape
+    n, o, i, j = y.strides
+    return namespace(y).lib.stride_tricks.as_strided(y, (N, groups, O // groups, H, W), (n, o * (O // groups), o, i, j))
+
+
+def each(work: Callable[[T], None], tasks: list[T], like: Array) -> None:
+    """``work(task)`` for every task: spread over the threads, one BLAS thread in each; on a GPU one after another."""
+    if on_device(like):
+        for task in tasks:
+            work(task)
+    else:
+        with one_blas_thread():
+            parallel(work, tasks)
