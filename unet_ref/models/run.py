@@ -7,6 +7,7 @@ network; a step is found again by its name.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from ..backend import constant, namespace
@@ -107,7 +108,7 @@ class Forward:
 
     def add(self, name: str, a: Activation, b: Activation, *, divisor: float | None = None) -> Activation:
         """``a + b``, or ``(a + b) / divisor``."""
-        total = a.value + b.value
+        total = getattr(self.ops, "add", operator.add)(a.value, b.value)
         if divisor is not None:
             total = total / constant(divisor, total)
         return self._done(name, "add", (), {"divisor": divisor}, (a, b), total)
