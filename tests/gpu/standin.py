@@ -102,7 +102,18 @@ def _refuse(name, reason):
     return refused
 
 
-for _name in ("bool", "int", "float", "complex", "index", "iter"):
+def _scalar(type_):
+    def convert(self):
+        if sys.modules["cupy"].transfers:
+            return type_(self._host)
+        raise RefusedError(f"{type_.__name__}(x) waits for the device")
+
+    return convert
+
+
+for _type in (bool, int, float, complex):
+    setattr(ndarray, f"__{_type.__name__}__", _scalar(_type))
+for _name in ("index", "iter"):
     setattr(ndarray, f"__{_name}__", _refuse(_name, "waits for the device"))
 for _name in ("array", "array_function"):
     setattr(ndarray, f"__{_name}__", _refuse(f"np.asarray or np.function(x) (__{_name}__)", "no implicit transfer"))
@@ -239,7 +250,7 @@ class _Module(types.ModuleType):
 def install(monkeypatch, *, transfers=False):
     """The stand-in as ``cupy`` and ``cupyx``, for the length of one test.
 
-    ``transfers=True`` is for code on the host, such as the checker, that fetches results: ``x.get()`` and ``asnumpy``.
+    ``transfers=True`` is for code on the host, such as the checker, that fetches results: ``x.get()``, ``asnumpy``, ``float(x)``.
     """
     tricks = types.SimpleNamespace(as_strided=_device_function("as_strided", np.lib.stride_tricks.as_strided))
     cupy = _Module("cupy", np, ndarray=ndarray, transfers=transfers, __version__="stand-in")
