@@ -41,7 +41,8 @@ class Forward:
         running = self.state[mean], self.state[var]
         if self.training:
             self.trace.buffers[mean], self.trace.buffers[var] = self.ops.batch_norm_running_stats(x.value, *running)
-            self.trace.buffers[count] = self.state[count] + 1
+            # NumPy makes scalars of sums of 0-d arrays; a state has arrays
+            self.trace.buffers[count] = (self.state[count].reshape(1) + 1).reshape(())
         return self._step(name, "batch_norm", (x, weight, bias, *running), {"training": self.training})
 
     def relu(self, name: str, x: Activation) -> Activation:
