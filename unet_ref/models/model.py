@@ -148,6 +148,7 @@ class Model:
         run = Forward(module, self.layers, state, training=training, record=record)
         run.trace.buffers.update({name: state[name] for name in self.buffer_names()})
         batched = run.trace.batched = arrays[0].ndim == 4
+        run.trace.absent = {name for name, a in zip(self.inputs, arrays, strict=True) if a is None}
         lifted = [None if a is None else a if batched else a[None] for a in arrays]
         inputs = [None if a is None else Activation(name, a) for name, a in zip(self.inputs, lifted, strict=True)]
         y = self._forward(run, *inputs).value
@@ -157,7 +158,7 @@ class Model:
     def _run_backward(self, module: Any, trace: Trace, grad: Any, *, record: bool, release: bool) -> Grads:
         run = Backward(module, trace, record=record, release=release)
         inputs = self._backward(run, grad if trace.batched else grad[None])
-        inputs = {n: g if g is None or trace.batched else g[0] for n, g in inputs.items()}
+        inputs = {n: None if n in trace.absent else g if trace.batched else g[0] for n, g in inputs.items()}
         order = states.tensors(self.layers, buffers=False)
         return Grads({name: run.params[name] for name in order}, inputs, run.activations)
 

@@ -44,6 +44,7 @@ class Trace(Mapping[str, Any]):
     output: Any = None
     training: bool = False
     batched: bool = True
+    absent: set[str] = field(default_factory=set)  # inputs that were left out: they have no gradient
     forgets: bool = False  # a pass that no backward pass will follow: nothing is kept
 
     def __getitem__(self, name: str) -> Any:
