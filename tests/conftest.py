@@ -14,7 +14,7 @@ settings.load_profile("steady")
 
 # Helpers that import PyTorch: where there is none, pytest shall not look for doctests in them.
 if importlib.util.find_spec("torch") is None:
-    collect_ignore = ["torch_adapters.py", "vectors/record.py"]
+    collect_ignore = ["torch_adapters.py", "vectors/record.py", "models/torch_twins.py", "models/record_vectors.py"]
 
 
 @pytest.fixture
