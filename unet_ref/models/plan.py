@@ -13,7 +13,11 @@ from .trace import Step
 
 
 class PlannedStep(NamedTuple):
-    """One step: ``parameters`` and ``multiply_adds`` are counts, ``nbytes`` the size of its output."""
+    """One step: ``parameters`` and ``multiply_adds`` are counts, ``nbytes`` the size of its output.
+
+    ``kernel`` is the side of its window, ``stride`` how far that moves, or how many times larger it makes an image;
+    both are 0 where there is no such thing.
+    """
 
     name: str
     op: str
@@ -22,6 +26,8 @@ class PlannedStep(NamedTuple):
     parameters: int
     multiply_adds: int
     nbytes: int
+    kernel: int = 0
+    stride: int = 0
 
 
 class Plan(NamedTuple):
@@ -71,6 +77,17 @@ def _planned(model: Model, step: Step, itemsize: int) -> PlannedStep:
         x, weight, _ = step.arguments
         products = math.prod(x.shape) * math.prod(weight.shape[1:])
     nbytes = math.prod(step.output_shape) * itemsize
-    return PlannedStep(step.name, step.op, step.inputs, step.output_shape, parameters, products, nbytes)
+    kernel, stride = _window(step)
+    return PlannedStep(
+        step.name, step.op, step.inputs, step.output_shape, parameters, products, nbytes, kernel, stride
+    )  # fmt: skip
+
+
+def _window(step: Step) -> tuple[int, int]:
+    """The side of the step's window, and its stride or scale."""
+    if step.op in ("conv2d", "conv_transpose2d"):
+        return step.arguments[1].shape[-1], step.options["stride"]
+    kernel = step.options.get("kernel_size", 0)
+    return kernel, step.options.get("stride", step.options.get("scale_factor", kernel))
 
 
