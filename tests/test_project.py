@@ -94,7 +94,7 @@ def test_packaging():
     project = PROJECT["project"]
     assert project["version"] == unet_ref.__version__
     assert (PACKAGE / "py.typed").is_file()
-    assert [name(requirement) for requirement in project["dependencies"]] == ["numpy", "scipy"]
+    assert [name(requirement) for requirement in project["dependencies"]] == ["numpy", "scipy", "threadpoolctl"]
     extras = {extra: [name(item) for item in items] for extra, items in project["optional-dependencies"].items()}
     assert extras["cuda12"] == ["cupy-cuda12x"]
     assert extras["cuda13"] == ["cupy-cuda13x"]
