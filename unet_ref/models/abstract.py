@@ -67,7 +67,7 @@ class Abstract:
 
     def reshape(self, *shape: Any) -> Abstract:
         """A view: no memory of its own."""
-        return Abstract(shape[0] if len(shape) == 1 else shape, self.dtype)
+        return Abstract(shape if len(shape) != 1 or isinstance(shape[0], int) else shape[0], self.dtype)
 
     def __getitem__(self, index: Any) -> Abstract:
         if index == 0:
