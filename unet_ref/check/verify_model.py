@@ -135,14 +135,24 @@ def coordinates(point: Point, name: str) -> tuple[Any, Any]:
 
 
 def random_point(name: str, rng: np.random.Generator, *, training: bool, xp: Any = np) -> Point:
-    """A small instance at a random point: every tensor random, norms' weights away from 1, variances positive."""
+    """A small instance at a random point where every weight matters: behind a ReLU that never opens any gradient is right."""
+    while True:
+        point = _any_point(name, rng, training=training, xp=xp)
+        if all(point.grads[slot].any() for slot, value in point.slots.items() if value.ndim > 1):
+            return point
+
+
+def _any_point(name: str, rng: np.random.Generator, *, training: bool, xp: Any) -> Point:
     model, shapes = instance(name)
-    state = model.init(rng, "float64")
-    for tensor, array in state.items():
-        if tensor.endswith("running_var"):
-            state[tensor] = rng.uniform(0.5, 2.0, array.shape)
-        elif array.ndim == 1:
-            state[tensor] = rng.uniform(0.5, 1.5, array.shape) * rng.choice([-1.0, 1.0], array.shape)
+    state = model.init(rng, "float64", "he")
+    for layer_name, layer in model.layers.items():
+        if layer.incoming():
+            continue
+        state[f"{layer_name}.weight"] *= rng.uniform(0.5, 1.5, state[f"{layer_name}.weight"].shape)
+        state[f"{layer_name}.bias"] += rng.uniform(-0.3, 0.5, state[f"{layer_name}.bias"].shape)
+        if layer.buffers():
+            state[f"{layer_name}.running_mean"] += rng.uniform(-0.3, 0.3, state[f"{layer_name}.bias"].shape)
+            state[f"{layer_name}.running_var"] *= rng.uniform(0.5, 2.0, state[f"{layer_name}.bias"].shape)
     inputs = [xp.asarray(rng.standard_normal(shape)) for shape in shapes]
     return Point(model, {n: xp.asarray(a) for n, a in state.items()}, inputs, rng, training=training)
 
