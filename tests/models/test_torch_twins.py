@@ -7,7 +7,7 @@ from models.twin_cases import CASES, Case, build, random_inputs, random_state, r
 from unet_ref.models import MODELS, StateError
 
 torch = pytest.importorskip("torch", reason="the twins of the networks need PyTorch: pip install torch")
-from models import torch_twins
+from models import record_vectors, torch_twins
 
 pytestmark = pytest.mark.torch
 
@@ -138,3 +138,13 @@ def test_a_planted_mistake_is_caught(monkeypatch):
     monkeypatch.setitem(globals(), "run_ours", wrong)
     with pytest.raises(AssertionError, match=r"down\.1\.conv\.conv_block\.0\.weight is off by 5.0e-04"):
         compare(case, training=True)
+
+
+@pytest.mark.parametrize("name", sorted(record_vectors.CASES))
+def test_recording_again_gives_the_recorded_numbers(name):
+    with np.load(record_vectors.VECTORS / f"{name}.npz") as recorded:
+        again = record_vectors.record(name)
+        assert set(again) == set(recorded)
+        assert str(again["cases"]) == str(recorded["cases"])
+        for key in set(again) - {"cases"}:
+            np.testing.assert_allclose(again[key], recorded[key], rtol=1e-9, atol=1e-9, err_msg=key)
