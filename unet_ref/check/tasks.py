@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ..models import MODELS, Model
-from ..models import state as states
 from .report import Row
 from .table import OPERATIONS
 from .verify import verify_operation
@@ -26,7 +25,11 @@ def verify_task(name: str, seed: int = 0, device: str = "cpu") -> list[Row]:
 
 
 def verify_state(
-    name: str, model: Model, state: str | os.PathLike[str] | None, inputs: Sequence[str | os.PathLike[str]], seed: int = 0
+    name: str,
+    model: Model,
+    state: str | os.PathLike[str] | None,
+    inputs: Sequence[str | os.PathLike[str]],
+    seed: int = 0,
 ) -> list[Row]:
     """A network at the user's own state and inputs, in float64: a direction for every parameter tensor, both modes.
 
@@ -52,6 +55,8 @@ def verify_state(
 
 def _read(path: str | os.PathLike[str]) -> Any:
     array = np.load(path, allow_pickle=False)
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{os.fspath(path)} must hold one array: a .npy file")  # noqa: TRY004 - the file is at fault
     if array.dtype.kind not in "fiu":
         raise ValueError(f"{os.fspath(path)}: dtype {array.dtype} must be a real number type")
     return array.astype(np.float64)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..models.export import export
 from .console import BAD_FILE, HOLDS, USAGE, CommandError, human
-from .trace import add_model, build
+from .network import add_model, build
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         report = gradcheck(forward, backward, *arrays, rng=arguments.seed)
     except Exception as error:  # the user's own code failed: say so, in one line
         raise CommandError(f"{type(error).__name__}: {error}", FAILED) from error
-    print(json.dumps(report.as_dict(), indent=2) if arguments.json else report)
+    print(json.dumps(report.to_json(), indent=2) if arguments.json else report)
     return HOLDS if report else FAILED
 
 
