@@ -117,3 +117,11 @@ def test_ci_runs_the_readmes_command():
     assert "grep -m1 '^python3.11 -m venv .venv && .*pytest' README.md" in (ROOT / ".ci" / "run").read_text(
         encoding="utf-8"
     )
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda page: page.name
+)
+def test_links_within_the_project_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
