@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from .. import ops
 from ..errors import DTypeError, ShapeError
 from . import state as states
 from .abstract import Abstract, Meter, Shapes
 from .layers import Layer
+from .remembering import Remembering
 from .run import Backward, Forward
 from .state import State
 from .trace import Activation, Grads, Trace
@@ -37,6 +38,11 @@ class Model:
     def input_shapes(self, x: Sequence[int]) -> tuple[tuple[int, ...], ...]:
         """The shapes of all inputs that go with an image of shape ``x`` (``(N, C, H, W)``)."""
         return (tuple(x),)
+
+    @classmethod
+    def create(cls, **options: int) -> Self:
+        """The network from numbers alone, as a command line or an export's recipe has them."""
+        return cls(**options)
 
     # --- states ---------------------------------------------------------------------------------------------------
 
@@ -127,7 +133,7 @@ class Model:
         arrays = self._bind(inputs, named)
         self.check_state(state)
         self.shape_trace(*(None if a is None else a.shape for a in arrays))
-        return self._run(ops, state, arrays, training=training, record=record)
+        return self._run(Remembering(), state, arrays, training=training, record=record)
 
     def backward(
         self, state: State, trace: Trace, grad_output: Any, *, record: bool = False, release: bool = False

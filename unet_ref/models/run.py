@@ -39,18 +39,24 @@ class Forward:
     def _batch_norm(self, name: str, x: Activation, weight: Any, bias: Any) -> Activation:
         mean, var, count = (f"{name}.{buffer}" for buffer in ("running_mean", "running_var", "num_batches_tracked"))
         running = self.state[mean], self.state[var]
+        options = {"training": self.training}
+        remembered = self._remember("batch_norm", (x.value, weight, bias, *running), options)
         if self.training:
-            self.trace.buffers[mean], self.trace.buffers[var] = self.ops.batch_norm_running_stats(x.value, *running)
+            stats = remembered.buffers if remembered else self.ops.batch_norm_running_stats(x.value, *running)
+            self.trace.buffers[mean], self.trace.buffers[var] = stats
             # NumPy makes scalars of sums of 0-d arrays; a state has arrays
             self.trace.buffers[count] = (self.state[count].reshape(1) + 1).reshape(())
-        return self._step(name, "batch_norm", (x, weight, bias, *running), {"training": self.training})
+        return self._step(name, "batch_norm", (x, weight, bias, *running), options, remembered)
 
     def relu(self, name: str, x: Activation) -> Activation:
-        """max(x, 0). Its output tells where its input was positive, so the output is what is kept."""
-        y = self._step(name, "relu", (x,), {}, keep=False)
+        """max(x, 0). Its output tells where its input was positive, so the output is what is kept.
+
+        Nothing else reads the input of a ReLU in these networks: unless every activation is wanted, it is overwritten.
+        """
+        in_place = getattr(self.ops, "relu_in_place", None) if self.record != "all" else None
+        y = Activation(name, (in_place or self.ops.relu)(x.value))
+        self._record(name, "relu", (y.value,), {}, (x,), y.shape)
         self.trace.keep(y)
-        if not self.trace.forgets:
-            self.trace.steps[name] = self.trace.steps[name]._replace(arguments=(y.value,))
         return y
 
     def gelu(self, name: str, x: Activation) -> Activation:
@@ -59,7 +65,7 @@ class Forward:
 
     def max_pool2d(self, name: str, x: Activation, **options: Any) -> Activation:
         """Maximum of each window."""
-        return self._step(name, "max_pool2d", (x,), options)
+        return self._step(name, "max_pool2d", (x,), options, self._remember("max_pool2d", (x.value,), options))
 
     def avg_pool2d(self, name: str, x: Activation, **options: Any) -> Activation:
         """Mean of each window."""
@@ -114,18 +120,25 @@ class Forward:
             total = total / constant(divisor, total)
         return self._done(name, "add", (), {"divisor": divisor}, (a, b), total)
 
+    def _remember(self, op: str, values: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        remember = None if self.trace.forgets else getattr(self.ops, f"remember_{op}", None)
+        return remember and remember(*values, **options)
+
     def _step(
-        self, name: str, op: str, arguments: tuple[Any, ...], options: dict[str, Any], *, keep: bool = True
+        self, name: str, op: str, arguments: tuple[Any, ...], options: dict[str, Any], remembered: Any = None
     ) -> Activation:
-        inputs = [a for a in _flat(arguments) if isinstance(a, Activation)]
+        inputs = tuple(a for a in _flat(arguments) if isinstance(a, Activation))
         values = _values(arguments)
-        y = getattr(self.ops, op)(*values, **options)
-        if op in SHAPE_ONLY:
+        y = remembered.y if remembered else getattr(self.ops, op)(*values, **options)
+        if op in SHAPE_ONLY or (remembered and op == "max_pool2d"):
             values = _hollow(values)
-        elif keep:
+        else:
             for activation in inputs:
                 self.trace.keep(activation)
-        return self._done(name, op, values if keep else (), options, tuple(inputs), y)
+        activation = self._done(name, op, values, options, inputs, y)
+        if remembered:
+            self.trace.steps[name] = self.trace.steps[name]._replace(backward=remembered.backward)
+        return activation
 
     def _done(
         self,
@@ -200,6 +213,8 @@ class Backward:
 
     def _step(self, name: str, grad: Any) -> Any:
         step = self._take(name, grad)
+        if step.backward is not None:
+            return step.backward(grad)
         return getattr(self.ops, f"{step.op}_backward")(grad, *step.arguments, **step.options)
 
     def _take(self, name: str, grad: Any) -> Step:
@@ -207,7 +222,7 @@ class Backward:
             self.activations[name] = grad
         step = self.trace.steps[name]
         if self.release:
-            self.trace.steps[name] = step._replace(arguments=())
+            self.trace.steps[name] = step._replace(arguments=(), backward=None)
             self.trace.activations.pop(name, None)
         return step
 

@@ -28,6 +28,7 @@ class Step(NamedTuple):
     options: dict[str, Any]
     inputs: tuple[str, ...]
     output_shape: tuple[int, ...]
+    backward: Any = None  # where the forward pass already found what the backward pass needs
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from ..errors import ShapeError
 from .layers import Conv2d, ConvTranspose2d, Layer
@@ -76,6 +76,13 @@ class UNet2(Model):
             "out1x1": Conv2d(base, O, config.head_kernel, config.head_stride, config.head_padding),
         }
         self.multiple = 2 if dataclasses.replace(config, base_channels=64) == DEFAULT_CONFIG else None
+
+    @classmethod
+    def create(cls, **options: int) -> Self:
+        """The configuration's fields stand beside the other arguments."""
+        fields = {field.name for field in dataclasses.fields(UNet2Config)} & options.keys()
+        config = UNet2Config(**{name: options[name] for name in fields})
+        return cls(**{name: value for name, value in options.items() if name not in fields}, config=config)
 
     def _forward(self, run: Forward, x: Activation) -> Activation:
         x = run.layer("down1_1", x)

@@ -1,0 +1,81 @@
+"""What the forward pass hands on to the backward pass changes no bit, and not more than it says is kept."""
+
+import numpy as np
+import pytest
+
+from unet_ref import DTypeError, ShapeError, models, ops
+from unet_ref.check.verify_model import instance
+from unet_ref.models.remembering import Remembering
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_same_bits_as_the_plain_operations(name, training, dtype, rng):
+    model, shapes = instance(name)
+    state = model.init(rng, dtype)
+    inputs = [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+    trace = model.trace(state, *inputs, training=training)
+    plain = model._run(ops, state, inputs, training=training, record="backward")
+    assert trace.output.tobytes() == plain.output.tobytes()
+    for buffer, value in plain.buffers.items():
+        assert trace.buffers[buffer].tobytes() == value.tobytes(), buffer
+    v = rng.standard_normal(trace.output.shape).astype(dtype)
+    grads = model.backward(state, trace, v)
+    expected = model._run_backward(ops, plain, v, record=False, release=False)
+    for parameter, gradient in expected.params.items():
+        assert grads.params[parameter].tobytes() == gradient.tobytes(), parameter
+    assert grads.inputs["x"].tobytes() == expected.inputs["x"].tobytes()
+
+
+def test_all_activations_are_what_they_were(rng):
+    model, shapes = instance("unet_film")
+    state = model.init(rng, "float64")
+    inputs = [rng.standard_normal(shape) for shape in shapes]
+    trace = model.trace(state, *inputs, training=True, record="all")
+    assert len(trace) == len(trace.steps)
+    for name, step in trace.steps.items():
+        if step.op == "relu":
+            (before,) = step.inputs
+            np.testing.assert_array_equal(trace[name], np.maximum(trace[before], 0))
+            assert trace[before].min() < 0  # not overwritten
+
+
+def test_half_precision_takes_the_plain_form(rng):
+    model, shapes = instance("unet_film")
+    state = model.init(rng, "float16")
+    inputs = [rng.standard_normal(shape).astype("float16") for shape in shapes]
+    trace = model.trace(state, *inputs, training=True)
+    assert trace.output.dtype == np.float16
+    assert all(step.backward is None for step in trace.steps.values())
+    grads = model.backward(state, trace, trace.output)
+    assert {gradient.dtype for gradient in grads.params.values()} == {np.dtype("float16")}
+
+
+def test_inputs_stay_as_they_are(rng):
+    model, shapes = instance("unet")
+    state = model.init(rng, "float64")
+    x = rng.standard_normal(shapes[0])
+    before = x.copy(), {name: array.copy() for name, array in state.items()}
+    trace = model.trace(state, x, training=True)
+    v = rng.standard_normal(trace.output.shape)
+    v_before = v.copy()
+    first, second = model.backward(state, trace, v), model.backward(state, trace, v)
+    assert x.tobytes() == before[0].tobytes()
+    assert v.tobytes() == v_before.tobytes()
+    for name, array in state.items():
+        assert array.tobytes() == before[1][name].tobytes(), name
+        assert first.params[name].tobytes() == second.params[name].tobytes(), name
+
+
+def test_the_rules_of_batch_norm_still_hold(rng):
+    run, x, vector = Remembering(), rng.standard_normal((2, 3, 4, 5)), np.ones(3)
+    with pytest.raises(ShapeError, match=r"weight.shape \(4,\)"):
+        run.remember_batch_norm(x, np.ones(4), vector, vector, vector, training=True)
+    with pytest.raises(DTypeError, match=r"float32"):
+        run.remember_batch_norm(x, np.ones(3, "float32"), vector, vector, vector, training=True)
+
+
+def test_relu_of_complex_numbers_is_not_in_place(rng):
+    x = rng.standard_normal((2, 3)) + 1j
+    np.testing.assert_array_equal(Remembering().relu_in_place(x), ops.relu(x))

@@ -1,0 +1,86 @@
+"""``ops`` for a pass that a backward pass will follow: what that would have to find again is found once and kept.
+
+Batch norm's backward needs the batch's mean and variance, max pooling's the place of each maximum. The functions of
+``ops`` are pure and compute them anew; here the forward pass hands them on. The formulas are the same functions, and
+so are the bits.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from .. import ops
+from ..backend import Array, namespace, quiet
+from ..ops import normalize
+from ..ops.batch_norm_running_stats import running_stats
+from ..ops.max_pool2d import choose, give_back
+from ..ops.pooling import pool_window
+from ..ops.tiles import rows
+from ..spec.batch_norm import BatchNormGrads
+from ..spec.max_pool2d import MaxPool2dGrads
+
+EPS, MOMENTUM = 1e-5, 0.1  # PyTorch's defaults, which all networks use
+
+
+class Remembered(NamedTuple):
+    """An output, what its backward pass will want, and updated running statistics (of batch norm)."""
+
+    y: Array
+    backward: Callable[[Array], Any]
+    buffers: tuple[Array, ...] = ()
+
+
+class Remembering:
+    """``ops``, and ``remember_*`` for operations with something to remember; ``None`` where the plain form must do."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(ops, name)
+
+    def remember_batch_norm(
+        self, x: Array, weight: Array, bias: Array, running_mean: Array, running_var: Array, *, training: bool
+    ) -> Remembered | None:
+        """Training: the batch's moments serve the output, the running statistics and the gradient."""
+        if not training or not _plain(x):
+            return None
+        ops.batch_norm(x[:0], weight, bias, running_mean, running_var, training=True)  # the rules of the arguments
+        with quiet():
+            y, moments = normalize.forward(rows(x, 2), weight, bias, EPS, normalize.BATCH)
+            M = x.shape[0] * math.prod(x.shape[2:])
+            buffers = running_stats(moments, M, running_mean, running_var, MOMENTUM)
+        return Remembered(y.reshape(x.shape), functools.partial(_batch_norm_backward, x, weight, moments), buffers)
+
+    def remember_max_pool2d(self, x: Array, **options: Any) -> Remembered | None:
+        """The number of the chosen tap, one byte an output pixel; the input itself is no longer needed."""
+        if not _plain(x):
+            return None
+        window = pool_window(
+            "max_pool2d", x.shape, options["kernel_size"], options.get("stride"), options.get("padding", 0), 1, False
+        )
+        with quiet():
+            y, taps = choose(x, window)
+
+        def backward(dy: Array) -> MaxPool2dGrads:
+            return MaxPool2dGrads(give_back(dy, taps, window))
+
+        return Remembered(y, backward)
+
+    def relu_in_place(self, x: Array) -> Array:
+        """ReLU of an array that nobody else will read, in its own memory."""
+        if x.dtype.kind != "f":
+            return ops.relu(x)
+        namespace(x).maximum(x, x.dtype.type(0), out=x)
+        return x
+
+
+def _batch_norm_backward(x: Array, weight: Array, moments: normalize.Moments, dy: Array) -> BatchNormGrads:
+    with quiet():
+        dx, dweight, dbias = normalize.backward(rows(dy, 2), rows(x, 2), weight, EPS, normalize.BATCH, moments)
+    return BatchNormGrads(dx.reshape(x.shape), dweight, dbias)
+
+
+def _plain(x: Array) -> bool:
+    """Neither float16, which ``ops`` widens, nor an image whose statistics do not exist (``ops`` says so)."""
+    return bool(x.dtype.char != "e" and x.size > x.shape[1])
