@@ -97,6 +97,35 @@ def test_the_draws_reach_the_whole_range(name):
         assert any(shape[0] == 0 for shape in shapes if len(shape) == 4)
 
 
+# Sizes at which the work is cut into tiles, blocks and tasks for threads; one number has a remainder everywhere.
+LARGE = [
+    ("conv2d", {"x": (2, 48, 71, 65), "weight": (40, 48, 3, 3), "bias": (40,)}, {"padding": 1}),
+    ("conv2d", {"x": (3, 64, 37, 35), "weight": (96, 16, 3, 2), "bias": None}, {"stride": (2, 1), "groups": 4}),
+    ("conv2d", {"x": (2, 3, 150, 131), "weight": (33, 3, 7, 7), "bias": (33,)}, {"stride": 2, "padding": 3}),
+    ("conv2d", {"x": (2, 130, 40, 41), "weight": (70, 130, 1, 1), "bias": (70,)}, {}),
+    ("conv2d", {"x": (2, 5, 90, 91), "weight": (6, 5, 5, 4), "bias": (6,)}, {"dilation": (3, 2), "padding": ((5, 6), (1, 4))}),
+    ("conv_transpose2d", {"x": (2, 64, 37, 33), "weight": (64, 40, 2, 2), "bias": (40,)}, {"stride": 2}),
+    ("conv_transpose2d", {"x": (1, 30, 45, 50), "weight": (30, 8, 4, 3), "bias": None}, {"stride": (3, 2), "padding": 1, "groups": 2}),
+    ("max_pool2d", {"x": (3, 40, 131, 67)}, {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True}),
+    ("avg_pool2d", {"x": (3, 40, 131, 67)}, {"kernel_size": (3, 2), "stride": (2, 3), "padding": 1}),
+    ("adaptive_avg_pool2d", {"x": (3, 40, 131, 67)}, {"output_size": (7, 5)}),
+    ("batch_norm", {"x": (5, 33, 61, 59), "weight": (33,), "bias": (33,), "running_mean": None, "running_var": None}, {"training": True}),
+    ("group_norm", {"x": (5, 36, 61, 59), "weight": (36,), "bias": (36,)}, {"num_groups": 4}),
+    ("film", {"x": (5, 36, 61, 59), "gamma": (5, 36), "beta": (5, 36)}, {}),
+    ("gelu", {"x": (5, 36, 61, 59)}, {}),
+    ("relu", {"x": (5, 36, 61, 59)}, {}),
+    ("linear", {"x": (70, 515), "weight": (301, 515), "bias": (301,)}, {}),
+    ("upsample_bilinear2d", {"x": (3, 40, 61, 59)}, {"scale_factor": 2}),
+    ("upsample_nearest2d", {"x": (3, 40, 61, 59)}, {"scale_factor": (2, 3)}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "shapes", "options"), LARGE, ids=[f"{k}-{row[0]}" for k, row in enumerate(LARGE)])
+def test_large_images(name, shapes, options, rng):
+    arrays = {key: None if shape is None else rng.standard_normal(shape) for key, shape in shapes.items()}
+    compare(name, arrays, options, rng)
+
+
 # PyTorch's bilinear kernel multiplies neighbours of weight zero too, and 0 * inf is NaN: its outputs are NaN at pixels
 # that do not depend on the infinite one.
 NOT_BY_THE_DEFINITION = {"upsample_bilinear2d"}
