@@ -44,7 +44,7 @@ def offences(source: str, cupy, *, device_code: bool = True) -> list[str]:
     calls = {id(node.func): node for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
         complaint = ""
-        if isinstance(node, ast.Attribute) and id(node) not in inner:
+        if isinstance(node, ast.Attribute) and id(node) not in inner and not _is_namespace(node):
             label, chain = _chain(node)
             if chain:
                 complaint = _check_name(label, chain, calls.get(id(node)), cupy)
@@ -62,17 +62,17 @@ def offences(source: str, cupy, *, device_code: bool = True) -> list[str]:
 
 
 def _is_namespace(node: ast.expr) -> bool:
-    """``xp`` or ``namespace(...)``."""
+    """``xp``, ``self.xp`` or ``namespace(...)``."""
     if isinstance(node, ast.Call):
         node = node.func
         return isinstance(node, ast.Name) and node.id == "namespace"
-    return isinstance(node, ast.Name) and node.id == "xp"
+    return (isinstance(node, ast.Name) and node.id == "xp") or (isinstance(node, ast.Attribute) and node.attr == "xp")
 
 
 def _chain(node: ast.expr) -> tuple[str, list[str]]:
     """``"xp", ["lib", "as_strided"]`` of ``xp.lib.as_strided``; ``"special", ["erf"]`` of ``special(x).erf``."""
     names: list[str] = []
-    while isinstance(node, ast.Attribute):
+    while isinstance(node, ast.Attribute) and not _is_namespace(node):
         names.insert(0, node.attr)
         node = node.value
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "special":
@@ -86,11 +86,7 @@ def _check_binding(node: ast.Assign) -> str:
     if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
         pairs = list(zip(target.elts, value.elts, strict=False))
     for name, bound in pairs:
-        if (
-            isinstance(bound, ast.Call)
-            and _is_namespace(bound)
-            and not (isinstance(name, ast.Name) and name.id == "xp")
-        ):
+        if isinstance(bound, ast.Call) and _is_namespace(bound) and not _is_namespace(name):
             return "name the namespace xp"
     return ""
 

@@ -53,6 +53,7 @@ def test_the_gate_sees_the_source():
         ("x.astype('f4', device='cpu')", r"\.astype\(device=\)"),
         ("special(x).owens_t(x, 1)", "special.owens_t is not in CuPy"),
         ("special(x).erf(x, where=m)", "unexpected keyword argument 'where'"),
+        ("self.xp.vecdot(x, y)", "xp.vecdot is not in CuPy"),
         ("np_like = namespace(x)", "name the namespace xp"),
         ("module, n = namespace(x), 3", "name the namespace xp"),
         ("import numpy as np", "asks namespace"),
@@ -80,6 +81,7 @@ def test_a_planted_wrong_use_is_caught(source, complaint):
         "options = dict(axis=0)\nxp.sum(x, **options)",
         "xp.concatenate(*pieces)",
         "a = b = xp.float32",
+        "self.xp, self.dtype = namespace(x), x.dtype\nself.xp.empty(3)",
         "special(x).erf(x, out=y)",
     ],
 )
