@@ -1,0 +1,25 @@
+"""The computed error bounds, a file for each family of operations; ``error_bound`` is how to ask for them."""
+
+from .convolution import convolution, linear
+from .copying import center_crop2d, concat, pad2d, relu
+from .family import Choice, Errors, Family, Given
+from .pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
+from .profiles import PROFILES, Profile, profile_of
+from .resampling import upsample_bilinear2d, upsample_nearest2d
+
+__all__ = ["FAMILIES", "PROFILES", "Choice", "Errors", "Given", "Profile", "profile_of"]
+
+FAMILIES: dict[str, Family] = {
+    "conv2d": convolution,
+    "conv_transpose2d": convolution,
+    "linear": linear,
+    "max_pool2d": max_pool2d,
+    "avg_pool2d": avg_pool2d,
+    "adaptive_avg_pool2d": adaptive_avg_pool2d,
+    "concat": concat,
+    "relu": relu,
+    "center_crop2d": center_crop2d,
+    "pad2d": pad2d,
+    "upsample_nearest2d": upsample_nearest2d,
+    "upsample_bilinear2d": upsample_bilinear2d,
+}
