@@ -14,9 +14,11 @@ from .point import Point, slope_noise
 from .report import BLIND, FAILS, HOLDS, KINK, Row
 from .screen import NotAnalyticError, Screen, screen, sum_rounding
 from .slopes import Measurement
+from .steps import magnitude
 
 RELATIVE = 5e-4  # a mistake of this size must be seen: where the bound is larger the check is blind
-FLOOR = 1e-3  # of the argument's largest slope: the size below which a slope counts as small
+FLOOR = 1e-2  # of the argument's largest slope: the size below which a slope counts as small
+NOTHING = 1e-7  # of output per input: slopes that are all smaller are measured by that (batch norm of two values)
 LISTED = 4  # coordinates that a row names
 ENOUGH = 8  # failures that are looked at one by one; one would do, a few show the pattern
 
@@ -28,24 +30,32 @@ def check_argument(point: Point, position: int) -> list[Row]:
         found = screen(point, position)
     except NotAnalyticError as error:
         return [Row(name, "complex step", 0, None, None, FAILS, str(error))]
+    scale = _scale(point, position, found)
     verdict = np.where(found.error <= found.bound, HOLDS, FAILS)
-    verdict = np.where((verdict == HOLDS) & _is_blind(found), BLIND, verdict)
+    verdict = np.where((verdict == HOLDS) & _is_blind(found, scale), BLIND, verdict)
     if isinstance(found.measurement.plan, Coordinates):
-        _look_again(point, position, found, verdict)
+        _look_again(point, position, found, verdict, scale)
         labels = [f"{name}{list(map(int, index))}" if index else name for index in np.ndindex(x.shape)]
     else:
         verdict = np.where(found.bent & (verdict == FAILS), KINK, verdict)
         labels = [f"{name} along direction {k}" for k in range(len(verdict))]
-    return list(_rows(name, labels, found, verdict))
+    return list(_rows(name, labels, found, verdict, scale))
 
 
-def _is_blind(found: Screen) -> Array:
+def _scale(point: Point, position: int, found: Screen) -> float:
+    """What errors are measured by: the argument's largest slope."""
+    per_input = float(np.max(np.abs(point.v * point.y), initial=0.0)) / max(
+        1.0, magnitude(point.subject.arrays[position])
+    )
+    return max(float(np.max(found.size, initial=0.0)), NOTHING * per_input) or 1.0
+
+
+def _is_blind(found: Screen, scale: float) -> Array:
     """Whether a coordinate's bound would hide a mistake of 0.05 %."""
-    small = FLOOR * np.max(found.size, initial=0.0)
-    return np.asarray(found.bound > RELATIVE * np.maximum(found.size, small))
+    return np.asarray(found.bound > RELATIVE * np.maximum(found.size, FLOOR * scale))
 
 
-def _look_again(point: Point, position: int, found: Screen, verdict: Array) -> None:
+def _look_again(point: Point, position: int, found: Screen, verdict: Array, scale: float) -> None:
     """Alone, at steps of all sizes, each coordinate that the quick look did not pass; what is found goes in its place."""
     doubtful = np.flatnonzero((verdict != HOLDS) | found.bent)
     if not doubtful.size:
@@ -66,7 +76,7 @@ def _look_again(point: Point, position: int, found: Screen, verdict: Array) -> N
         else:
             verdict[index] = FAILS
             failures += 1
-    verdict[(verdict == HOLDS) & _is_blind(found)] = BLIND
+    verdict[(verdict == HOLDS) & _is_blind(found, scale)] = BLIND
 
 
 def _alone(point: Point, m: Measurement, index: int, noise: Array, gradient_noise: float) -> tuple[float, ...]:
@@ -87,15 +97,16 @@ def _ratio(found: Screen) -> Array:
     return np.nan_to_num(found.error / np.maximum(found.bound, 1e-300), nan=np.inf)
 
 
-def _rows(name: str, labels: list[str], found: Screen, verdict: Array) -> Iterator[Row]:
+def _rows(name: str, labels: list[str], found: Screen, verdict: Array, scale: float) -> Iterator[Row]:
     """One row for what was decided, and one each for the coordinates at a kink and for those that cannot be decided."""
-    scale = float(np.max(found.size, initial=0.0)) or 1.0
     ratio = _ratio(found)
 
     def row(which: Array, kind: str) -> Row:
         worst = which[np.argmax(ratio[which])]
         error, bound = float(found.error[worst] / scale), float(found.bound[worst] / scale)
-        return Row(name, found.method, len(which), error, bound, kind, _detail(kind, labels, which, int(worst), found))
+        return Row(
+            name, found.method, len(which), error, bound, kind, _detail(kind, labels, which, int(worst), found, scale)
+        )
 
     decided, failed = np.flatnonzero((verdict == HOLDS) | (verdict == FAILS)), np.flatnonzero(verdict == FAILS)
     if failed.size:
@@ -118,9 +129,10 @@ def _rows(name: str, labels: list[str], found: Screen, verdict: Array) -> Iterat
             yield row(which, kind)
 
 
-def _detail(kind: str, labels: list[str], which: Array, worst: int, found: Screen) -> str:
+def _detail(kind: str, labels: list[str], which: Array, worst: int, found: Screen, scale: float) -> str:
     if kind == HOLDS:
-        return ""
+        nothing = bool(0 < np.max(found.size) < scale)
+        return f"slopes are next to nothing here: error and bound are relative to {scale:.0e}" * nothing
     if kind == FAILS:
         more = f" ({len(which):,} fail)" if len(which) > 1 else ""
         return f"{labels[worst]}: gradient {found.expected[worst]:.6g}, slope {found.slope[worst]:.6g}{more}"

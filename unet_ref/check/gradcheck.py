@@ -68,6 +68,8 @@ def gradcheck(
         raise ValueError(f"gradcheck: method ({method!r}) must be one of {', '.join(map(repr, METHODS))}")
     if batch not in ("auto", "never"):
         raise ValueError(f"gradcheck: batch ({batch!r}) must be 'auto' or 'never'")
+    if directions is not None and directions < 1:
+        raise ValueError(f"gradcheck: directions ({directions}) must be at least 1")
     generator = np.random.default_rng(rng)
     labels = tuple(names) if names is not None else argument_names(forward, len(arrays))
     if len(labels) != len(arrays):

@@ -15,7 +15,7 @@ from ..backend import Array, quiet
 from .evaluate import outputs
 from .rounding import EPS
 from .slopes import COMPLEX_STEP, Measurement
-from .steps import ladder, rung_errors, scale
+from .steps import ladder, magnitude, rung_errors
 from .subject import Subject
 
 
@@ -39,7 +39,7 @@ def examine(
     """Difference quotients at every rung of the ladder, each output on its own."""
     x = subject.arrays[position]
     here = x.flat[index]
-    steps = [h for h in ladder(max(1.0, scale(x))) if here + h != here != here - h]
+    steps = [h for h in ladder(max(1.0, magnitude(x))) if here + h != here != here - h]
     up, down = ([_moved(x, index, sign * h) for h in steps] for sign in (1, -1))
     with quiet():
         ys = outputs(subject, position, up + down, stack)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backend import Array
-from .rounding import EPS, largest_rounding, roughness, signed, step_noise
+from .rounding import EPS, largest_rounding, roughness, signed, step_noise, working_nudge
 from .slopes import COMPLEX_STEP
 from .stacking import stackable
 from .subject import Subject
@@ -40,6 +40,7 @@ class Point:
     gradients: dict[int, Array]
     noise: Array
     samples: dict[int, Array]
+    nudge: float
     stack: tuple[int, ...]
     options: Options
 
@@ -68,10 +69,11 @@ def settle(subject: Subject, v: Array | None, options: Options) -> Point:
         found = there.gradients(cotangent)
         return [there.y(), *(found[k] for k in gradients)]
 
-    rough, *samples = roughness(results, subject, v, rng)
+    nudge = working_nudge(subject, y, rng)
+    rough, *samples = roughness(results, subject, v, nudge, rng)
     noise = largest_rounding(rough) + 4 * EPS * np.abs(y)
     stack = stackable(subject, y, noise, rng) if options.batch == "auto" else ()
-    return Point(subject, y, v, gradients, noise, dict(zip(gradients, samples, strict=True)), stack, options)
+    return Point(subject, y, v, gradients, noise, dict(zip(gradients, samples, strict=True)), nudge, stack, options)
 
 
 def slope_noise(point: Point, position: int, *steps: float) -> Array:
@@ -94,4 +96,5 @@ def complex_noise(point: Point, position: int) -> Array:
         tilted = there.cast(np.complex128).at(position, there.arrays[position] + COMPLEX_STEP * 1j * u)
         return [tilted.y().imag / COMPLEX_STEP]
 
-    return largest_rounding(roughness(derivative, point.subject, point.v, point.generator(position))[0])
+    rng = point.generator(position)
+    return largest_rounding(roughness(derivative, point.subject, point.v, point.nudge, rng)[0])

@@ -21,21 +21,30 @@ from .subject import Subject, is_varied
 EPS = float(np.finfo(np.float64).eps)
 SAMPLES = 6
 SAFETY = 8.0  # a bound is this times the largest sample: all six below an eighth of sigma has chance 3e-7
-NUDGE = 2.0**-36  # relative: its square is below rounding, unless x is 10^4 times f's natural length or more
+# By how much, relatively, inputs are nudged in float64, float32 and float16: the square is below that one's rounding.
+NUDGES = (2.0**-36, 2.0**-14, 2.0**-6)
 
 
 def roughness(
-    results: Callable[[Subject, Array], list[Array]], subject: Subject, v: Array, rng: np.random.Generator
+    results: Callable[[Subject, Array], list[Array]], subject: Subject, v: Array, nudge: float, rng: np.random.Generator
 ) -> list[Array]:  # fmt: skip
     """For each array of ``results(subject, v)`` its departures from straight, sample by sample: ``(2 SAMPLES, *shape)``."""
     here = results(subject, v)
     samples: list[list[Array]] = [[] for _ in here]
     for _ in range(SAMPLES):
         directions = tuple(rng.uniform(-1, 1, np.shape(array)) for array in (v, *subject.arrays))
-        up, down = (results(*_nudged(subject, v, directions, sign * NUDGE)) for sign in (1, -1))
+        up, down = (results(*_nudged(subject, v, directions, sign * nudge)) for sign in (1, -1))
         for rows, centre, above, below in zip(samples, here, up, down, strict=True):
-            rows += [(above - 2 * centre + below) / 2, (above - below) / 2 * (EPS / NUDGE)]
+            rows += [(above - 2 * centre + below) / 2, (above - below) / 2 * (EPS / nudge)]
     return [np.stack(rows) for rows in samples]
+
+
+def working_nudge(subject: Subject, y: Array, rng: np.random.Generator) -> float:
+    """The nudge for the precision that ``forward`` works in, whatever its dtype: the least that most outputs answer to."""
+    directions = tuple(rng.uniform(-1, 1, np.shape(array)) for array in (y, *subject.arrays))
+    answers = [_nudged(subject, y, directions, nudge)[0].y() != y for nudge in NUDGES]
+    can = np.count_nonzero(answers[-1])
+    return next(nudge for nudge, answer in zip(NUDGES, answers, strict=True) if 2 * np.count_nonzero(answer) >= can)
 
 
 def _nudged(subject: Subject, v: Array, directions: tuple[Array, ...], by: float) -> tuple[Subject, Array]:
@@ -60,8 +69,9 @@ def step_noise(
     total = []
     for _ in range(2):
         u = signed(rng, x.shape)
-        ys = outputs(subject, position, [x + k / 4 * step * u for k in range(-4, 5)], stack)
+        ys = outputs(subject, position, [x + k / 6 * step * u for k in range(-6, 7)], stack)
         fourth = np.diff(np.stack(ys), n=4, axis=0)
+        fourth = fourth[[0, 1, 2, 6, 7, 8]]  # all on one side: a kink at the point itself is no rounding
         total.append(np.mean(fourth**2, axis=0) / 70)  # 70 = 1 + 16 + 36 + 16 + 1: the variance of one value
     return np.asarray(SAFETY * np.sqrt(sum(total) / 2))
 

@@ -21,7 +21,7 @@ RUNGS = 24
 GOOD = 1e-9  # relative error of a difference quotient that is good enough
 
 
-def scale(array: Array) -> float:
+def magnitude(array: Array) -> float:
     """The size of an argument's entries; 1 where there is nothing to go by."""
     largest = float(np.max(np.abs(array), initial=0.0))
     return largest if 0 < largest < np.inf else 1.0
@@ -29,7 +29,7 @@ def scale(array: Array) -> float:
 
 def affine_step(array: Array) -> float:
     """The step for an affine argument: 1, or more for larger entries, so that no rounding of x + h enters."""
-    return max(1.0, scale(array))
+    return max(1.0, magnitude(array))
 
 
 def is_affine(subject: Subject, position: int, rng: np.random.Generator) -> bool:
@@ -59,7 +59,7 @@ def choose_step(
     """
     x = subject.arrays[position]
     u = signed(rng, x.shape)
-    steps, quotients, rounding = ladder(max(1.0, scale(x))), [], []
+    steps, quotients, rounding = ladder(max(1.0, magnitude(x))), [], []
     for h in steps:
         quotient = (subject.at(position, x + h * u).y() - subject.at(position, x - h * u).y()) / (2 * h)
         quotients.append(quotient.ravel())

@@ -1,0 +1,56 @@
+"""Tests of the tests: wrong operations on purpose, of which every one must be rejected, for the right reason."""
+
+import numpy as np
+import pytest
+from check.planted import MISTAKES
+from check.planted.behaviour import MISBEHAVING
+
+from unet_ref import gradcheck, ops
+from unet_ref.check import verify_operation
+from unet_ref.check.calls import subject_of
+from unet_ref.check.table import OPERATIONS
+
+each_mistake = pytest.mark.parametrize("mistake", MISTAKES, ids=lambda m: f"{m.name}: {m.what}".replace(" ", "_"))
+BACKWARD = [m for m in MISTAKES if m.wrong_forward is None]
+DRAWS = 12
+
+
+def test_there_are_enough_of_them_and_on_every_operation():
+    assert len(MISTAKES) + len(MISBEHAVING) >= 40
+    assert {mistake.name for mistake in MISTAKES} == set(OPERATIONS)
+
+
+@each_mistake
+def test_verify_rejects_it_and_names_the_argument(mistake):
+    rows = verify_operation(mistake)
+    failed = [row for row in rows if not row.holds and not row.detail.startswith("raised")]
+    assert failed, [row.detail for row in rows]
+    assert mistake.shows in {row.argument.partition("[")[0] for row in failed} or any(
+        mistake.shows in row.detail for row in failed
+    )
+
+
+@pytest.mark.parametrize("mistake", BACKWARD, ids=lambda m: f"{m.name}: {m.what}".replace(" ", "_"))
+def test_gradcheck_rejects_it_wherever_the_gradient_is_wrong(mistake):
+    """At every drawn case whose wrong gradient is not by chance the right one; ties, which it cannot judge, aside."""
+    seen = 0
+    for seed in range(DRAWS):
+        case = mistake.draw(np.random.default_rng(seed))
+        wrong, good = subject_of(mistake, case), subject_of(OPERATIONS[mistake.name], case)
+        v = np.asarray(np.random.default_rng(1).standard_normal(good.y().shape))
+        theirs, ours = wrong.gradients(v), good.gradients(v)
+        bad = [k for k in ours if ours[k] is not None and np.max(np.abs(ours[k] - theirs[k]), initial=0) > 1e-6]
+        if bad:
+            report = gradcheck(wrong.forward, wrong.backward, *wrong.arrays, names=wrong.names, rng=seed)
+            # "all": some are not even linear in grad_output
+            assert {row.argument for row in report.failures} - {"all"} == {wrong.names[k] for k in bad}, report
+            seen += 1
+    assert seen or "tie" in mistake.what or "at 0" in mistake.what
+
+
+@pytest.mark.parametrize("what", MISBEHAVING)
+def test_gradcheck_rejects_what_misbehaves(what, rng):
+    backward, method = MISBEHAVING[what]
+    x, weight, bias = rng.standard_normal((2, 3, 5, 4)), rng.standard_normal((4, 3, 2, 3)), rng.standard_normal(4)
+    report = gradcheck(ops.conv2d, backward, x, weight, bias)
+    assert method in {row.method for row in report.failures}, report
