@@ -1,0 +1,65 @@
+"""Designed data: for each operation of the contract, calls that no mistake survives all of."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import numpy as np
+
+from ... import ops
+from ..exactness import unrounded
+from ..mistake import Arguments
+from .activation import ACTIVATION
+from .convolution import CONVOLUTION
+from .design import DesignedCase, Draft, Drafts, Fill
+from .layouts import laid_out
+from .loss import LOSS
+from .normalization import NORMALIZATION
+from .pooling import POOLING
+from .resampling import RESAMPLING
+
+__all__ = ["FAMILIES", "DesignedCase", "designed_case", "designed_cases"]
+
+FAMILIES: dict[str, Drafts] = {
+    **CONVOLUTION, **POOLING, **NORMALIZATION, **ACTIVATION, **RESAMPLING, **LOSS,
+}  # fmt: skip
+
+
+def designed_cases(name: str, dtype: Any = "float32") -> list[DesignedCase]:
+    """All designed cases of an operation, in float16, float32 or float64.
+
+    >>> [case.label for case in designed_cases("conv2d")][:3]
+    ['plain', 'no bias', 'wide']
+    """
+    if name not in FAMILIES:
+        close = difflib.get_close_matches(name, FAMILIES, 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise ValueError(f"designed_cases: {name!r} is no operation{hint}")
+    dtype = np.dtype(dtype)
+    if dtype.char not in ("e", "f", "d"):
+        raise ValueError(f"designed_cases: dtype ({dtype}) must be float16, float32 or float64")
+    return [_made(name, draft, dtype) for draft in FAMILIES[name]()]
+
+
+def designed_case(name: str, label: str, dtype: Any = "float32") -> DesignedCase:
+    """The one of this label: what a reproducer asks for."""
+    for case in designed_cases(name, dtype):
+        if case.label == label:
+            return case
+    raise ValueError(f"designed_case: {name} has no case {label!r}")
+
+
+def _made(name: str, draft: Draft, dtype: np.dtype[Any]) -> DesignedCase:
+    def cast(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(cast(item) for item in value)
+        return value if value is None or value.dtype.kind in "iu" else value.astype(dtype)
+
+    arrays = {key: cast(value) for key, value in draft.arrays.items()}
+    upstream = draft.grad_output
+    if upstream is None and hasattr(ops, f"{name}_backward"):
+        shape = getattr(ops, name)(**arrays, **draft.options).shape
+        upstream = np.asarray(Fill(name, draft.label, "upstream").whole(shape, 7))
+    arguments = laid_out(Arguments(name, arrays, dict(draft.options), cast(upstream)), draft.layout)
+    return DesignedCase(draft.label, arguments, unrounded(arguments), draft.layout)
