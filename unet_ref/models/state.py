@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import math
 import os
-import tempfile
+import secrets
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..backend import DTYPES, namespace
+from ..errors import DTypeError, ShapeError
 from .layers import BatchNorm2d, Layer
 
 State: TypeAlias = dict[str, Any]
@@ -39,6 +42,8 @@ def init(layers: Mapping[str, Layer], rng: Any, dtype: Any, scheme: str) -> Stat
     """
     if scheme not in ("torch", "he"):
         raise ValueError(f"init: scheme ({scheme!r}) must be 'torch' or 'he'")
+    if np.dtype(dtype).char not in DTYPES:
+        raise DTypeError(f"init: dtype ({dtype}) must be float16, float32, float64, longdouble, complex or object")
     rng = np.random.default_rng(rng)
     state: State = {}
     for name, layer in layers.items():
@@ -66,21 +71,36 @@ def check(who: str, layers: Mapping[str, Layer], state: Mapping[str, Any], ignor
     unused = [name for name in state if name not in expected and ignored(name)]
     missing = [name for name in expected if name not in state]
     unexpected = [name for name in state if name not in expected and not ignored(name)]
-    wrong = [
-        f"{name} is {tuple(state[name].shape)} and must be {shape}"
-        for name, shape in expected.items()
-        if name in state and tuple(state[name].shape) != shape
+    held = {name: state[name] for name in expected if name in state and _is_array(state[name])}
+    others = [f"{n} is a {type(state[n]).__name__}" for n in expected if n in state and n not in held]
+    shapes = [f"{n} is {tuple(a.shape)} and must be {expected[n]}" for n, a in held.items() if a.shape != expected[n]]
+    counts = [name for name in held if name.endswith("num_batches_tracked")]
+    dtypes = [f"{n} is {held[n].dtype} and must be an integer" for n in counts if held[n].dtype.kind not in "iu"]
+    dtypes += [
+        f"{n} is {a.dtype} and must be floating"
+        for n, a in held.items()
+        if n not in counts and a.dtype.char not in DTYPES
     ]
-    floating = {str(state[n].dtype) for n in expected if n in state and not n.endswith("num_batches_tracked")}
+    floating = {str(a.dtype) for name, a in held.items() if name not in counts}
     problems = [
         *_listed("missing", missing),
         *_listed("unexpected", unexpected),
-        *_listed("of the wrong shape", wrong),
+        *_listed("no array", others),
+        *_listed("of the wrong shape", shapes),
+        *_listed("of the wrong dtype", dtypes),
         *_listed("of several dtypes", sorted(floating) if len(floating) > 1 else []),
     ]
     if problems:
         raise StateError(f"{who}: the state does not fit: " + "; ".join(problems))
     return unused
+
+
+def _is_array(value: Any) -> bool:
+    try:
+        namespace(value)
+    except DTypeError:
+        return isinstance(value, np.generic)
+    return value is not None
 
 
 def _listed(what: str, names: list[str], most: int = 12) -> list[str]:
@@ -105,8 +125,8 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, Any], metadata: Mapp
 def beside(path: str | os.PathLike[str]) -> Iterator[str]:
     """A new file beside ``path``, which takes its place when all went well and vanishes when not."""
     target = Path(path)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
-    os.close(handle)
+    name = str(target.parent / f".{target.name}.{secrets.token_hex(4)}{target.suffix}")
+    Path(name).touch(exist_ok=False)  # as readable as any new file here, which one from tempfile is not
     try:
         yield name
         Path(name).replace(target)
@@ -122,9 +142,12 @@ def write_beside(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def _write_npz(name: str, host: dict[str, Any], text: dict[str, str]) -> None:
+    objects = [key for key, array in host.items() if array.dtype.hasobject]
+    if objects:  # said here, not by allow_pickle=False: NumPy 2.0's savez takes that for one more array
+        raise ValueError(f"{', '.join(objects[:3])}: arrays of Python objects would be pickles, and are not written")
     if text:
         host = host | {"__metadata__": np.array(json.dumps(text))}
-    np.savez(name, allow_pickle=False, **host)
+    np.savez(name, **host)
 
 
 def _writer(target: Path) -> Callable[[str, dict[str, Any], dict[str, str]], None]:
@@ -132,25 +155,45 @@ def _writer(target: Path) -> Callable[[str, dict[str, Any], dict[str, str]], Non
         return _write_npz
     if target.suffix != ".safetensors":
         raise ValueError(f"{target}: the name must end in .safetensors or .npz")
-    from safetensors.numpy import save_file  # noqa: PLC0415 - optional
-
+    save_file = _safetensors("safetensors.numpy").save_file
     return lambda name, host, text: save_file(host, name, metadata=text or None)
 
 
 def load(path: str | os.PathLike[str]) -> tuple[State, dict[str, str]]:
-    """The arrays of a ``.safetensors`` or ``.npz`` file (never pickles) and its metadata."""
+    """The arrays of a ``.safetensors`` or ``.npz`` file (never pickles) and its metadata; ``ValueError`` if damaged."""
     target = Path(path)
-    if target.suffix == ".npz":
-        with np.load(target, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files if name != "__metadata__"}
-            metadata = json.loads(str(file["__metadata__"])) if "__metadata__" in file.files else {}
-        return arrays, metadata
-    if target.suffix != ".safetensors":
+    reader = {".npz": _read_npz, ".safetensors": _read_safetensors}.get(target.suffix)
+    if reader is None:
         raise ValueError(f"{target}: the name must end in .safetensors or .npz")
-    from safetensors import safe_open  # noqa: PLC0415 - optional
+    try:
+        return reader(target)
+    except (OSError, ImportError):
+        raise
+    except Exception as error:  # each format has its own, and damage is not always noticed by the reader itself
+        raise ValueError(f"{target} cannot be read: {error}") from error
 
-    with safe_open(str(target), framework="numpy") as file:
+
+def _read_npz(target: Path) -> tuple[State, dict[str, str]]:
+    with zipfile.ZipFile(target):  # np.load takes anything that is no archive for a pickle
+        pass
+    with np.load(target, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files if name != "__metadata__"}
+        metadata = json.loads(str(file["__metadata__"])) if "__metadata__" in file.files else {}
+    return arrays, metadata
+
+
+def _read_safetensors(target: Path) -> tuple[State, dict[str, str]]:
+    with _safetensors("safetensors").safe_open(str(target), framework="numpy") as file:
         return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+
+
+def _safetensors(module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise ImportError(
+            "files named .safetensors need the package safetensors (pip install 'unet-ref[safetensors]'); .npz needs none"
+        ) from None
 
 
 def _to_host(array: Any) -> Any:
