@@ -15,6 +15,7 @@ from .console import INTERRUPTED, USAGE, CommandError, say
 COMMANDS = {
     "verify": "every link of the chain of trust, for every operation and network, one row each",
     "gradcheck": "check your own gradient: module:forward module:backward",
+    "compare": "another implementation's run of a network against an export: the first guilty layer",
     "doctor": "what is installed, which BLAS and kernel NumPy uses, whether CuPy sees a device",
 }
 

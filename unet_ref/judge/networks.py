@@ -129,19 +129,19 @@ class Run:
         for name in self.model.inputs:
             got = self.other.get(f"grad.input.{name}")
             if got is not None and name in arriving:
-                total, bound = _total(arriving[name])
+                total, bound = self._total(arriving[name])
                 yield Compared.of(f"grad.input.{name}", "input", got, total.reshape(got.shape), bound)
 
     def _gradient_at(self, step: Step, arriving: Mapping[str, Any]) -> Iterator[Compared]:
         got = self.other.get(f"grad.activation.{step.name}")
         if got is not None and step.name in arriving and step.op != "chunk":
-            total, bound = _total(arriving[step.name])
+            total, bound = self._total(arriving[step.name])
             yield Compared.of(f"grad.activation.{step.name}", step.op, got, total, bound)
 
     def _upstream(self, step: Step, arriving: Mapping[str, Any]) -> Any:
         got = self.other.get(f"grad.activation.{step.name}")
         if got is None and step.name in arriving:
-            got = _total(arriving[step.name])[0]
+            got = self._total(arriving[step.name])[0]
         if got is None and step.output_shape == tuple(self.reference["grad_output"].shape):
             got = self.reference["grad_output"]
         return None if got is None else self._cast(got)
@@ -171,6 +171,14 @@ class Run:
                     if grads.get(tensor) is not None:
                         yield tensor, grads[tensor], errors[tensor]
 
+    def _total(self, parts: list[tuple[Any, Any]]) -> tuple[Any, Any]:
+        """A gradient that arrives by several ways is their sum; rounding it adds to the bounds."""
+        terms = [np.asarray(gradient, np.float64) for gradient, _ in parts]
+        bound: Any = sum(np.broadcast_to(np.asarray(error, np.float64), terms[0].shape) for _, error in parts)
+        if len(parts) > 1:
+            bound = bound + len(parts) * np.finfo(self._dtype()).eps * sum(map(abs, terms))
+        return sum(terms), bound
+
     # --- whole -----------------------------------------------------------------------------------------------------
 
     def whole(self) -> Iterator[Compared]:
@@ -191,13 +199,3 @@ def _sum(step: Step, arrays: Mapping[str, Any]) -> tuple[Any, Any]:
     divisor = step.options["divisor"] or 1.0
     size = (abs(a) + abs(b)) / divisor
     return (a + b) / divisor, 3 * np.finfo(next(iter(arrays.values())).dtype).eps * size
-
-
-def _total(parts: list[tuple[Any, Any]]) -> tuple[Any, Any]:
-    """A gradient that arrives by several ways is their sum; rounding it adds to the bounds."""
-    total: Any = sum(np.asarray(g, np.float64).reshape(parts[0][0].shape) for g, _ in parts)
-    bound: Any = sum(np.asarray(e, np.float64) if np.ndim(e) == 0 else np.reshape(e, total.shape) for _, e in parts)
-    if len(parts) > 1:
-        eps = np.finfo(parts[0][0].dtype).eps if parts[0][0].dtype != np.float64 else np.finfo(np.float64).eps
-        bound = bound + len(parts) * eps * sum(abs(np.asarray(g, np.float64)).reshape(total.shape) for g, _ in parts)
-    return total, bound
