@@ -31,13 +31,14 @@ from typing import TypeVar
 
 from ..backend import Array, namespace, on_device
 from ..threads import one_blas_thread, parallel
-from .im2col import Tile, tiles, windows
+from .im2col import Scratch, Tile, merged, tiles, whole, windows
 from .window import Window, contiguous
 
 T = TypeVar("T")
 
 OUTPUTS = 256  # output channels that a task computes where the image is too small to be cut
 PIXELS = 512  # which images are that small
+ROWS = 576  # of a tile's columns, where they are cut by channels: 64 channels of 3 x 3 taps
 LANES = 16  # sums over tiles that run side by side
 LANES_BYTES = 32 << 20  # and what they may take together
 
@@ -46,25 +47,70 @@ def correlate(x: Array, weight: Array, window: Window, groups: int) -> Array:
     """``x (N,C,H,W)``, ``weight (O,C/G,KH,KW)`` -> ``y (N,O,H',W')``."""
     O = weight.shape[0]
     y = namespace(x).empty((len(x), O, *window.output), dtype=x.dtype)
-    slide(contiguous(x), contiguous(weight).reshape(groups, O // groups, *weight.shape[1:]), window, y)
+    slide(x, weight.reshape(groups, O // groups, *weight.shape[1:]), window, y)
     return y
 
 
 def correlate_adjoint(y: Array, weight: Array, window: Window, groups: int) -> Array:
     """``y (N,O,H',W')``, ``weight (O,C/G,KH,KW)`` -> ``x (N,C,H,W)``: transposed convolution, and conv's gradient of x."""
     O, C = weight.shape[0] // groups, weight.shape[1]
-    x = namespace(y).empty((len(y), groups * C, *window.input), dtype=y.dtype)
-    swapped = contiguous(weight).reshape(groups, O, C, *window.kernel).swapaxes(1, 2)  # (G, C/G, O/G, KH, KW)
+    x = namespace(y).zeros((len(y), groups * C, *window.input), dtype=y.dtype)
+    (scatter if cheaper_scattered(O, window) else gather)(y, weight.reshape(groups, O, *weight.shape[1:]), window, x)
+    return x
+
+
+def cheaper_scattered(O: int, window: Window) -> bool:
+    """Whether to add products to the pixels they belong to, rather than to collect for each pixel what belongs to it.
+
+    To collect takes a transposed copy of the weight, which on an image of fewer pixels than channels costs more than
+    the sums. To add is right, too, where no two products meet. A plain product needs neither.
+    """
+    spans = [d * (k - 1) + 1 for d, k in zip(window.dilation, window.kernel, strict=True)]
+    if spans == [1, 1] and window.stride == (1, 1):
+        return False
+    return disjoint(window) or math.prod(window.output) < O
+
+
+def disjoint(window: Window) -> bool:
+    """Whether every pixel is under one window at most."""
+    return all(s > d * (k - 1) for s, d, k in zip(window.stride, window.dilation, window.kernel, strict=True))
+
+
+def scatter(y: Array, weight: Array, window: Window, x: Array) -> None:
+    """Adds to ``x``, tap by tap, the products ``(C·KH·KW, O) @ y (O, pixels)`` that belong to its pixels."""
+    xp, (G, O, C, KH, KW) = namespace(y), weight.shape
+    matrix, step = weight.reshape(G, O, C * KH * KW).swapaxes(1, 2), max(1, ROWS // (KH * KW))
+    xg, yg = x.reshape(len(x), G, C, *window.input), y.reshape(len(y), G, O, *window.output)
+    scratch = Scratch(x)
+
+    def work(task: tuple[Tile, slice]) -> None:
+        (samples, rows, columns), channels = task
+        seen, pixels = yg[samples, :, :, rows, columns], xg[samples, :, channels]
+        (n, _, c), (h, w) = pixels.shape[:3], seen.shape[3:]
+        # (G, c·KH·KW, O) @ (n, G, O, h·w) -> (n, G, c·KH·KW, h·w)
+        taps = slice(KH * KW * channels.start, KH * KW * channels.stop)
+        z = scratch.empty("z", (n, G, c * KH * KW, h * w))
+        z = xp.matmul(matrix[:, taps], seen.reshape(n, G, O, h * w), out=z).reshape(n, G, c, KH, KW, h, w)
+        (sh, sw), ((top, _), (left, _)) = window.stride, window.pads
+        part = window._replace(output=(h, w), pads=((top - sh * rows.start, 0), (left - sw * columns.start, 0)))
+        for k, i, r in part.on_image(0):
+            for l, j, q in part.on_image(1):
+                pixels[:, :, :, r, q] += z[:, :, :, k, l, i, j]
+
+    bytes_of_pixel = x.itemsize * G * min(C, step) * KH * KW
+    parts = tiles(len(x), window.output, bytes_of_pixel, x) if disjoint(window) else whole(len(x), window.output)
+    each(work, [(tile, slice(c, min(C, c + step))) for tile in parts for c in range(0, C, step)], x)
+
+
+def gather(y: Array, weight: Array, window: Window, x: Array) -> None:
+    """Fills ``x`` with correlations of ``y`` with the flipped weight, one for each of its pixels' positions in a stride."""
+    swapped = weight.swapaxes(1, 2)  # (G, C/G, O/G, KH, KW)
     for rows, k, height, dh, top in phases(window, 0):
         for columns, l, width, dw, left in phases(window, 1):
-            pixels, taps = x[:, :, rows, columns], swapped[:, :, :, k, l]
-            if taps.size == 0:
-                pixels[...] = 0
-                continue
-            pads = (top, 0), (left, 0)
-            gathered = Window(window.output, (height, width), taps.shape[3:], (1, 1), (dh, dw), pads)
-            slide(contiguous(y), taps, gathered, pixels)
-    return x
+            taps, pads = swapped[:, :, :, k, l], ((top, 0), (left, 0))
+            if taps.size:
+                reading = Window(window.output, (height, width), taps.shape[3:], (1, 1), (dh, dw), pads)
+                slide(y, taps, reading, x[:, :, rows, columns])
 
 
 def phases(window: Window, axis: int) -> Iterator[tuple[slice, slice, int, int, int]]:
@@ -111,19 +157,20 @@ def cheaper_apart(weight: Array, window: Window) -> bool:
 def together(x: Array, weight: Array, window: Window, y: Array) -> None:
     """All taps in the product: ``(O, C·KH·KW) @ (C·KH·KW, pixels)``."""
     xp, (G, O, C, KH, KW) = namespace(x), weight.shape
-    matrix = flat_weight(weight)
-    yg = split(y, G)
+    matrix, yg, scratch = flat_weight(weight), split(y, G), Scratch(x)
+    direct = y.flags.c_contiguous  # else y is every s-th pixel of an image, where BLAS cannot write
 
     def work(task: tuple[Tile, slice]) -> None:
         (samples, rows, columns), outputs = task
         out = yg[samples, :, outputs, rows, columns]
         n, _, o, h, w = out.shape
-        seen = windows(x[samples], window, rows, columns).reshape(n, G, C * KH * KW, h * w)
+        seen = windows(x[samples], window, rows, columns, scratch)
+        seen = merged(seen, (n, G, C * KH * KW, h * w), window, scratch)
         # (G, o, C·KH·KW) @ (n, G, C·KH·KW, h·w) -> (n, G, o, h·w)
-        if y.flags.c_contiguous:
-            xp.matmul(matrix[:, outputs], seen, out=out.reshape(n, G, o, h * w))
-        else:
-            out[...] = xp.matmul(matrix[:, outputs], seen).reshape(out.shape)
+        z = out.reshape(n, G, o, h * w) if direct else scratch.empty("z", (n, G, o, h * w))
+        xp.matmul(matrix[:, outputs], seen, out=z)
+        if not direct:
+            out[...] = z.reshape(out.shape)
 
     small = math.prod(window.output) <= PIXELS and not on_device(x)
     step = OUTPUTS if small else O
@@ -138,16 +185,18 @@ def apart(x: Array, weight: Array, window: Window, y: Array) -> None:
     (sh, sw), dw = window.stride, window.dilation[1]
     vertical = window._replace(kernel=(KH, 1), stride=(sh, 1))
     matrix = weight.transpose(0, 4, 1, 2, 3).reshape(G, KW * O, C * KH)
-    yg = split(y, G)
+    yg, scratch = split(y, G), Scratch(x)
 
     def work(tile: Tile) -> None:
         samples, rows, columns = tile
         out = yg[samples, :, :, rows, columns]
         n, _, _, h, w = out.shape
         wide = slice(sw * columns.start, sw * (columns.stop - 1) + dw * (KW - 1) + 1)
-        seen = windows(x[samples], vertical, rows, wide).reshape(n, G, C * KH, -1)
+        seen = windows(x[samples], vertical, rows, wide, scratch)
+        seen = scratch.matrix("columns", seen, (n, G, C * KH, h * (wide.stop - wide.start)))
         # (G, KW·O, C·KH) @ (n, G, C·KH, h·wide) -> (n, G, KW·O, h·wide)
-        z = xp.matmul(matrix, seen).reshape(n, G, KW, O, h, -1)
+        z = scratch.empty("z", (n, G, KW * O, seen.shape[3]))
+        z = xp.matmul(matrix, seen, out=z).reshape(n, G, KW, O, h, -1)
         shifted = [z[:, :, l, :, :, dw * l : dw * l + sw * (w - 1) + 1 : sw] for l in range(KW)]
         for term in shifted[1:-1]:
             shifted[0] += term
@@ -160,34 +209,34 @@ def correlate_weight(y: Array, x: Array, window: Window, groups: int) -> Array:
     """``y (N,O,H',W')``, ``x (N,C,H,W)`` -> ``weight (O,C/G,KH,KW)``: conv's gradient of weight."""
     xp, G, (KH, KW) = namespace(x), groups, window.kernel
     O, C = y.shape[1] // G, x.shape[1] // G
-    x, y = contiguous(x).reshape(len(x), G, C, *window.input), contiguous(y).reshape(len(y), G, O, *window.output)
+    xg, yg = x.reshape(len(x), G, C, *window.input), y.reshape(len(y), G, O, *window.output)
     swapped = O < OUTPUTS  # BLAS is faster with the longer side first; the result is then small and quickly turned
     shape = (G, C * KH * KW, O) if swapped else (G, O, C * KH * KW)
-
-    pixels = tiles(len(x), window.output, G * C * KH * KW * x.itemsize, x, shares=1)
-    lanes = max(1, min(len(pixels) // 2, LANES, LANES_BYTES // max(1, math.prod(shape) * x.itemsize)))
-    step = C if on_device(x) else max(32, -(-C * lanes // 8))
-    total = xp.zeros((lanes, *shape), dtype=x.dtype)
+    step = C if on_device(x) else min(C, max(1, ROWS // (KH * KW)))
+    channels = [slice(c, min(C, c + step)) for c in range(0, C, step)]
+    pixels = tiles(len(x), window.output, x.itemsize * G * step * KH * KW, x, shares=1)
+    lanes = max(1, min(len(pixels) // 2, LANES // len(channels), LANES_BYTES // (math.prod(shape) * x.itemsize)))
+    total, scratch = xp.zeros((lanes, *shape), dtype=x.dtype), Scratch(x)
 
     def work(task: tuple[int, slice]) -> None:
         lane, channels = task
         taps = slice(KH * KW * channels.start, KH * KW * channels.stop)
         part = total[lane][:, taps] if swapped else total[lane][:, :, taps]
         for number, (samples, rows, columns) in enumerate(pixels[lane::lanes]):
-            image = x[samples, :, channels]
+            image = xg[samples, :, channels]
             n, _, c = image.shape[:3]
-            seen = windows(image.reshape(n, G * c, *window.input), window, rows, columns)
+            seen = windows(image.reshape(n, G * c, *window.input), window, rows, columns, scratch)
             h, w = seen.shape[4:]
             # (n, G·c, KH, KW, h, w) -> (G, c·KH·KW, n·h·w), and (n, G, O, h, w) -> (G, O, n·h·w)
-            seen = seen.transpose(1, 2, 3, 0, 4, 5).reshape(G, c * KH * KW, n * h * w)
-            upstream = y[samples, :, :, rows, columns].transpose(1, 2, 0, 3, 4).reshape(G, O, n * h * w)
+            seen = merged(seen.transpose(1, 2, 3, 0, 4, 5), (G, c * KH * KW, n * h * w), window, scratch)
+            upstream = yg[samples, :, :, rows, columns].transpose(1, 2, 0, 3, 4).reshape(G, O, n * h * w)
             factors = (seen, upstream.swapaxes(1, 2)) if swapped else (upstream, seen.swapaxes(1, 2))
             if number == 0:
                 xp.matmul(*factors, out=part)
             else:
-                part += xp.matmul(*factors)
+                part += xp.matmul(*factors, out=scratch.empty("z", part.shape))
 
-    each(work, [(lane, slice(c, min(C, c + step))) for lane in range(lanes) for c in range(0, C, step)], x)
+    each(work, [(lane, part) for lane in range(lanes) for part in channels], x)
     weight = total.sum(axis=0) if lanes > 1 else total[0]
     return contiguous(weight.swapaxes(1, 2) if swapped else weight).reshape(G * O, C, KH, KW)
 
