@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         reference, metadata = read(arguments.reference)
         other = read_other(arguments.other)
         report = compare(reference, metadata, other, forced=not arguments.whole, profile=arguments.profile)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise CommandError(str(error), BAD_FILE) from None
     if arguments.json:
         print(json.dumps(report.to_json(), indent=2))

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def examine() -> dict[str, Any]:
     """Everything that a report of a wrong or slow result should say."""
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[call-overload,index]
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return {
         "unet_ref": __version__,
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",

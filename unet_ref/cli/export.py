@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.file, arguments.model, options, model, shape, dtype=arguments.dtype, seed=arguments.seed,
             training=not arguments.eval, scheme=arguments.scheme, state=state,
         )  # fmt: skip
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError) as error:
         raise CommandError(str(error), BAD_FILE) from None
     nbytes = sum(array.nbytes for array in tensors.values())
     print(f"{arguments.file}: {len(tensors)} tensors, {human(nbytes)}B")

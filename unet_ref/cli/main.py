@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import DTypeError, ShapeError
-from .console import INTERRUPTED, USAGE, CommandError, say
+from .console import INTERRUPTED, NO_BACKEND, USAGE, CommandError, say
 
 COMMANDS = {
     "verify": "every link of the chain of trust, for every operation and network, one row each",
@@ -54,6 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ShapeError, DTypeError) as error:
         say(f"unet-ref {arguments.command}: {error}")
         return USAGE
+    except ImportError as error:  # an optional package: the message says which, and how to get it
+        say(f"unet-ref {arguments.command}: {error}")
+        return NO_BACKEND
     except KeyboardInterrupt:
         say("interrupted")
         return INTERRUPTED

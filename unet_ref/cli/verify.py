@@ -16,6 +16,7 @@ from typing import Any
 from ..check import OPERATIONS, Row, verify_state, verify_task
 from ..models import MODELS
 from .console import BAD_FILE, FAILED, HOLDS, NO_BACKEND, USAGE, CommandError, human, paint, progress, say, table
+from .network import create
 
 EXACT = ("dual numbers", "definition")  # the methods that compare with == where an operation's arithmetic allows it
 
@@ -110,11 +111,7 @@ def _need_device() -> None:
 def _at_state(arguments: argparse.Namespace, names: Sequence[str]) -> list[Row]:
     if len(arguments.names) != 1 or names[0] not in MODELS:
         raise CommandError("--state and --input check one network: name it", USAGE)
-    try:
-        options = {key: int(value) for key, value in (text.split("=", 1) for text in arguments.options)}
-        model = MODELS[names[0]](**options)
-    except (ValueError, TypeError) as error:
-        raise CommandError(f"--set: {error}", USAGE) from None
+    model, _ = create(names[0], arguments.options)
     try:
         return verify_state(names[0], model, arguments.state, arguments.input, arguments.seed)
     except (OSError, ValueError, KeyError) as error:
