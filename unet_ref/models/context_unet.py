@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from ..errors import ShapeError
 from .blocks import EmbedFC, ResidualConv, UnetDown, UnetUp
 from .layers import Conv2d, ConvTranspose2d, GroupNorm, Layer
-from .model import Model, gather
+from .model import Model, check_naturals, gather
 from .run import Backward, Forward
 from .trace import Activation
 
@@ -20,6 +20,7 @@ class ContextUnet(Model):
     optional: ClassVar[tuple[str, ...]] = ("c",)
 
     def __init__(self, in_channels: int = 3, n_feat: int = 256, n_cfeat: int = 10, height: int = 28) -> None:
+        check_naturals("ContextUnet", in_channels=in_channels, n_feat=n_feat, n_cfeat=n_cfeat, height=height)
         if height % 4 or not 16 <= height < 32:
             raise ShapeError(
                 f"ContextUnet: height ({height}) must be 16, 20, 24 or 28: divisible by 4, and pooled to a single pixel "

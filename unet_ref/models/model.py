@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 from .. import ops
-from ..errors import DTypeError, ShapeError
+from ..backend import check_arrays
+from ..errors import ShapeError
 from . import state as states
 from .abstract import Abstract, Meter, Shapes
+from .fitting import hint
 from .layers import Layer
 from .remembering import Remembering
 from .run import Backward, Forward
@@ -79,38 +82,38 @@ class Model:
         record: str = "backward",
     ) -> Trace:  # fmt: skip
         """The trace of a forward pass without values: every step with its shapes."""
-        if len(shapes) == 1 and shapes[0] is not None:
-            lead = () if len(shapes[0]) == 4 else (1,)
-            whole = self.input_shapes((*lead, *shapes[0]))
-            shapes = tuple(shape[len(lead) :] for shape in whole)
-        arrays = [None if s is None else Abstract(s, dtype, meter) for s in shapes]
+        whole = self._all_shapes(shapes)
+        arrays = [None if s is None else Abstract(s, dtype, meter) for s in whole]
         state = {name: Abstract(s, dtype) for name, s in states.tensors(self.layers).items()}
         try:
             return self._run(Shapes(), state, arrays, training=training, record=record)
         except ShapeError as error:
-            rule = f": the input height and width must be multiples of {self.multiple}" if self.multiple else ""
-            raise ShapeError(f"{type(self).__name__}: {error}{rule}{self._nearest(shapes[0])}") from None
+            x = whole[0] or ()
+            sizes = hint(x, self.multiple, lambda height, width: self._fits((*x[:-3], self._channels(), height, width)))
+            raise ShapeError(f"{type(self).__name__}: {error}{sizes}") from None
+
+    def _all_shapes(self, shapes: Sequence[Sequence[int] | None]) -> list[tuple[int, ...] | None]:
+        """One shape for each input, absent ones ``None``; an image's shape alone says what goes with it."""
+        who, given = type(self).__name__, [None if s is None else tuple(map(operator.index, s)) for s in shapes]
+        given += [None] * (len(self.inputs) - len(given)) if len(given) != 1 else []
+        x = given[0] if given else None
+        if x is not None and len(x) not in (3, 4):
+            raise ShapeError(f"{who}: x must be (N, C, H, W) or (C, H, W), got shape {x}")
+        if x is not None and len(given) == 1:
+            lead = () if len(x) == 4 else (1,)
+            given = [shape[len(lead) :] for shape in self.input_shapes((*lead, *x))]
+        self._check_present(dict(zip(self.inputs, given, strict=False)), len(given))
+        return given
+
+    def _channels(self) -> int:
+        return next(iter(self.layers.values())).parameters()["weight"][1]
 
     def shape_backward(self, trace: Trace, grad: Abstract) -> Grads:
         """The backward pass without values: what a gradient's memory is planned by."""
         return self._run_backward(Shapes(), trace, grad, record=False, release=True)
 
-    def _nearest(self, shape: Any) -> str:
-        """The nearest heights and widths that fit, found by trying."""
-        *lead, H, W = shape
-        fits = {}
-        for label, sizes in (("height", [(h, W) for h in _around(H)]), ("width", [(H, w) for w in _around(W)])):
-            fits[label] = [size for size in sizes if self._fits((*lead, *size))][:2]
-        if not any(fits.values()):
-            both = [(h, w) for h, w in zip(_around(H), _around(W), strict=False) if self._fits((*lead, h, w))]
-            both = both or [(s, s) for s in _around(max(H, W)) if self._fits((*lead, s, s))]
-            return f"; nearest that fits: {both[0][0]} x {both[0][1]}" if both else ""
-        found = sorted({size for sizes in fits.values() for size in sizes})
-        return "; nearest that fit: " + ", ".join(f"{h} x {w}" for h, w in found)
-
     def _fits(self, shape: Sequence[int]) -> bool:
-        lead = () if len(shape) == 4 else (1,)
-        arrays = [Abstract(s[len(lead) :], "float32") for s in self.input_shapes((*lead, *shape))]
+        arrays = [None if s is None else Abstract(s, "float32") for s in self._all_shapes([shape])]
         state = {name: Abstract(s, "float32") for name, s in states.tensors(self.layers).items()}
         try:
             self._run(Shapes(), state, arrays, training=False, record="backward")
@@ -131,8 +134,7 @@ class Model:
         if record not in ("backward", "all", "nothing"):
             raise ValueError(f"trace: record ({record!r}) must be 'backward', 'all' or 'nothing'")
         arrays = self._bind(inputs, named)
-        self.check_state(state)
-        self.shape_trace(*(None if a is None else a.shape for a in arrays))
+        self._check(state, arrays, training=training)
         return self._run(Remembering(), state, arrays, training=training, record=record)
 
     def backward(
@@ -143,11 +145,19 @@ class Model:
         ``record=True`` returns the gradient at every activation too; ``release=True`` frees the trace as it goes.
         """
         del state  # the trace holds the parameters that were used
+        who = f"{type(self).__name__}.backward"
+        if trace.forgets or trace.released:
+            why = "was made with record='nothing'" if trace.forgets else "was released by an earlier backward pass"
+            raise ValueError(f"{who}: the trace {why}: it holds nothing to go back through")
+        if not self.layers.keys() <= trace.steps.keys():
+            raise ValueError(f"{who}: the trace is another network's")
+        check_arrays(who, [("grad_output", grad_output), ("trace.output", trace.output)])
         if tuple(grad_output.shape) != tuple(trace.output.shape):
             raise ShapeError(
-                f"{type(self).__name__}.backward: grad_output.shape {tuple(grad_output.shape)} must be the output's "
-                f"shape {tuple(trace.output.shape)}"
+                f"{who}: grad_output.shape {tuple(grad_output.shape)} must be the output's shape "
+                f"{tuple(trace.output.shape)}"
             )
+        trace.released = release
         return self._run_backward(ops, trace, grad_output, record=record, release=release)
 
     def _run(self, module: Any, state: State, arrays: list[Any], *, training: bool, record: str) -> Trace:
@@ -174,24 +184,37 @@ class Model:
         return [name for name in states.tensors(self.layers) if name not in parameters]
 
     def _bind(self, inputs: tuple[Any, ...], named: dict[str, Any]) -> list[Any]:
-        who = type(self).__name__
-        given = dict(zip(self.inputs, inputs, strict=False)) | named
-        if len(inputs) > len(self.inputs) or set(given) - set(self.inputs):
-            raise TypeError(f"{who} takes the inputs {', '.join(self.inputs)}, got {len(inputs)} and {sorted(named)}")
+        """The inputs in their order; ``None`` for an optional one that was left out."""
+        given = dict(zip(self.inputs, inputs, strict=False))
+        if len(inputs) > len(self.inputs) or named.keys() - set(self.inputs) or named.keys() & given.keys():
+            names = f" and {', '.join(named)}" if named else ""
+            raise TypeError(
+                f"{type(self).__name__} takes the inputs {', '.join(self.inputs)}, got {len(inputs)}{names}"
+            )
+        self._check_present(given | named)
+        return [(given | named).get(name) for name in self.inputs]
+
+    def _check_present(self, given: dict[str, Any], count: int = 0) -> None:
+        who, names = type(self).__name__, ", ".join(self.inputs)
+        if count > len(self.inputs):
+            raise TypeError(f"{who} takes the inputs {names}, got {count} shapes")
         absent = [name for name in self.inputs if given.get(name) is None and name not in self.optional]
         if absent:
-            raise TypeError(f"{who} needs the inputs {', '.join(self.inputs)}: {', '.join(absent)} is absent")
-        for name, array in given.items():
-            if array is not None and not hasattr(array, "dtype"):
-                raise DTypeError(f"{who}: {name} must be a NumPy or CuPy array, got {type(array).__name__}")
-        if given["x"].ndim not in (3, 4):
-            raise ShapeError(f"{who}: x must be (N, C, H, W) or (C, H, W), got shape {tuple(given['x'].shape)}")
-        return [given.get(name) for name in self.inputs]
+            raise TypeError(f"{who} needs the inputs {names}: {', '.join(absent)} is absent")
+
+    def _check(self, state: State, arrays: list[Any], *, training: bool) -> None:
+        """Everything that can be wrong with a state and inputs, before any work."""
+        self.check_state(state)
+        present = [(name, a) for name, a in zip(self.inputs, arrays, strict=True) if a is not None]
+        check_arrays(type(self).__name__, [*present, ("state", state[next(iter(states.tensors(self.layers)))])])
+        self.shape_trace(*(None if a is None else a.shape for a in arrays), training=training)
 
 
-def _around(size: int, reach: int = 64) -> list[int]:
-    """Sizes near ``size``, the nearest first."""
-    return [s for d in range(reach) for s in dict.fromkeys((size - d, size + d)) if s > 0]
+def check_naturals(who: str, **sizes: Any) -> None:
+    """Widths and counts are natural numbers, and not 0."""
+    for name, value in sizes.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ShapeError(f"{who}: {name} ({value!r}) must be a natural number other than 0")
 
 
 def gather(*parts: Any) -> dict[str, Layer]:

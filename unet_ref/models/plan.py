@@ -89,5 +89,3 @@ def _window(step: Step) -> tuple[int, int]:
         return step.arguments[1].shape[-1], step.options["stride"]
     kernel = step.options.get("kernel_size", 0)
     return kernel, step.options.get("stride", step.options.get("scale_factor", kernel))
-
-

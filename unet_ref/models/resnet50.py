@@ -7,7 +7,7 @@ from typing import Any
 from .. import ops
 from .blocks import Stage
 from .layers import BatchNorm2d, Conv2d, Layer, Linear
-from .model import Model, gather
+from .model import Model, check_naturals, gather
 from .run import Backward, Forward
 from .state import State
 from .trace import Activation
@@ -19,6 +19,7 @@ class ResNet50(Model):
     """A 7x7 convolution, a max pool, four stages of bottleneck blocks, the mean of each channel, a linear layer."""
 
     def __init__(self, in_channels: int = 3, num_classes: int = 1000, base_channels: int = 64) -> None:
+        check_naturals("ResNet50", in_channels=in_channels, num_classes=num_classes, base_channels=base_channels)
         base = base_channels
         self.stem: dict[str, Layer] = {
             "conv1": Conv2d(in_channels, base, 7, stride=2, padding=3, bias=False),
@@ -63,7 +64,7 @@ class ResNet50(Model):
         The seed says ``children()[:-4]`` gives ``[4, 64, 512, 512]`` from one channel; ``x1`` in truth has stride 4,
         and ``conv1`` takes three channels unless it is built with ``in_channels=1``.
         """
-        self.check_state(state)
-        run = Forward(ops, self.layers, state, training=training, record="backward")
+        self._check(state, [x], training=training)
+        run = Forward(ops, self.layers, state, training=training, record="nothing")
         maps = self._maps(run, Activation("x", x if x.ndim == 4 else x[None]))
         return tuple(a.value if x.ndim == 4 else a.value[0] for a in maps)

@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import ShapeError
 from .blocks import DoubleConv, Stage
 from .layers import BatchNorm2d, Conv2d, Layer
-from .model import Model, gather
+from .model import Model, check_naturals, gather
 from .run import Backward, Forward
 from .trace import Activation
 
@@ -87,6 +87,7 @@ class ResNetUNet(Model):
     multiple = 16
 
     def __init__(self, in_channels: int = 1, out_channels: int = 2, base_channels: int = 64) -> None:
+        check_naturals("ResNetUNet", in_channels=in_channels, out_channels=out_channels, base_channels=base_channels)
         widths = [base_channels * 2**k for k in range(5)]
         self.encoder: list[EncoderLayer | Stage] = [
             EncoderLayer("encoder.layer1", in_channels, widths[0], pool_stride=1),

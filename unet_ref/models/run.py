@@ -42,7 +42,9 @@ class Forward:
         options = {"training": self.training}
         remembered = self._remember("batch_norm", (x.value, weight, bias, *running), options)
         if self.training:
-            stats = remembered.buffers if remembered else self.ops.batch_norm_running_stats(x.value, *running)
+            stats = (
+                remembered.buffers if remembered else self._call(name, "batch_norm_running_stats", x.value, *running)
+            )
             self.trace.buffers[mean], self.trace.buffers[var] = stats
             # NumPy makes scalars of sums of 0-d arrays; a state has arrays
             self.trace.buffers[count] = (self.state[count].reshape(1) + 1).reshape(())
@@ -107,6 +109,7 @@ class Forward:
         """The two halves of the channels of ``(N, 2C)``."""
         half = x.shape[1] // 2
         self._record(name, "chunk", (), {}, (x,), x.shape)
+        self.trace.keep(Activation(name, x.value))  # both halves go by this name: it stands for the whole
         return Activation(name, x.value[:, :half]), Activation(name, x.value[:, half:])
 
     def reshape(self, name: str, x: Activation, *shape: int) -> Activation:
@@ -124,12 +127,19 @@ class Forward:
         remember = None if self.trace.forgets else getattr(self.ops, f"remember_{op}", None)
         return remember and remember(*values, **options)
 
+    def _call(self, name: str, op: str, *values: Any, **options: Any) -> Any:
+        """An operation; what it says of its arguments begins with where it stands."""
+        try:
+            return getattr(self.ops, op)(*values, **options)
+        except ShapeError as error:
+            raise ShapeError(f"{name}: {error}") from None
+
     def _step(
         self, name: str, op: str, arguments: tuple[Any, ...], options: dict[str, Any], remembered: Any = None
     ) -> Activation:
         inputs = tuple(a for a in _flat(arguments) if isinstance(a, Activation))
         values = _values(arguments)
-        y = remembered.y if remembered else getattr(self.ops, op)(*values, **options)
+        y = remembered.y if remembered else self._call(name, op, *values, **options)
         if op in SHAPE_ONLY or (remembered and op == "max_pool2d"):
             values = _hollow(values)
         else:

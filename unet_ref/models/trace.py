@@ -46,9 +46,12 @@ class Trace(Mapping[str, Any]):
     training: bool = False
     batched: bool = True
     absent: set[str] = field(default_factory=set)  # inputs that were left out: they have no gradient
+    released: bool = False  # a backward pass has freed it
     forgets: bool = False  # a pass that no backward pass will follow: nothing is kept
 
     def __getitem__(self, name: str) -> Any:
+        if name not in self.steps:  # the inputs are kept too, but no step made them
+            raise KeyError(name)
         return self.activations[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -60,7 +63,7 @@ class Trace(Mapping[str, Any]):
     def keep(self, activation: Activation) -> None:
         """An activation that the backward pass will read."""
         if not self.forgets:
-            self.activations[activation.name] = activation.value
+            self.activations.setdefault(activation.name, activation.value)
 
     def __repr__(self) -> str:
         return f"<Trace of {len(self.steps)} steps, {len(self)} activations held>"

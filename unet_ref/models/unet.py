@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import ShapeError
 from .blocks import PlainDoubleConv
 from .layers import Conv2d, ConvTranspose2d
-from .model import Model, gather
+from .model import Model, check_naturals, gather
 from .run import Backward, Forward
 from .trace import Activation
 
@@ -18,8 +18,9 @@ class UNet(Model):
     def __init__(
         self, in_channels: int = 3, num_classes: int = 2, base_channels: int = 64, depth: int = 4, padding: int = 1
     ) -> None:
-        if depth < 1:
-            raise ShapeError(f"UNet: depth ({depth}) must be at least 1")
+        check_naturals(
+            "UNet", in_channels=in_channels, num_classes=num_classes, base_channels=base_channels, depth=depth
+        )  # fmt: skip
         if padding not in (0, 1):
             raise ShapeError(f"UNet: padding ({padding}) must be 1 (same size) or 0 (the original paper)")
         self.depth, self.padding = depth, padding

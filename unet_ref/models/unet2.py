@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from ..errors import ShapeError
 from .layers import Conv2d, ConvTranspose2d, Layer
-from .model import Model
+from .model import Model, check_naturals
 from .run import Backward, Forward
 from .trace import Activation
 
@@ -56,9 +56,7 @@ class UNet2(Model):
     """The two-level U-Net, as the formal document defines it."""
 
     def __init__(self, in_channels: int = 1, out_channels: int = 2, config: UNet2Config = DEFAULT_CONFIG) -> None:
-        for name, value in (("in_channels", in_channels), ("out_channels", out_channels)):
-            if value < 1:
-                raise ShapeError(f"UNet2: {name} ({value}) must be a natural number other than 0")
+        check_naturals("UNet2", in_channels=in_channels, out_channels=out_channels)
         self.config = config
         base, C, O = config.base_channels, in_channels, out_channels
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from ..errors import ShapeError
 from .blocks import DoubleConv
 from .layers import Conv2d, ConvTranspose2d, Linear
-from .model import Model, gather
+from .model import Model, check_naturals, gather
 from .run import Backward, Forward
 from .trace import Activation
 
@@ -24,6 +25,10 @@ class UNetFiLM(Model):
         self, in_channels: int = 17, out_channels: int = 1, weather_channels: int = 6, base_channels: int = 64,
         film_hidden: int = 64,
     ) -> None:  # fmt: skip
+        check_naturals(
+            "UNetFiLM", in_channels=in_channels, out_channels=out_channels, weather_channels=weather_channels,
+            base_channels=base_channels, film_hidden=film_hidden,
+        )  # fmt: skip
         self.weather_channels = weather_channels
         widths = [base_channels * 2**level for level in range(5)]
         self.inc = DoubleConv("inc.double_conv", in_channels, widths[0])
@@ -45,6 +50,10 @@ class UNetFiLM(Model):
         return tuple(x), (x[0], self.weather_channels)
 
     def _forward(self, run: Forward, x: Activation, weather: Activation) -> Activation:
+        if weather.shape != (x.shape[0], self.weather_channels):
+            raise ShapeError(
+                f"weather.shape {weather.shape} must be {(x.shape[0], self.weather_channels)}, a vector for each image"
+            )
         x = self.inc.forward(run, x)
         skips = []
         for k, block in zip(LEVELS, self.down, strict=True):
