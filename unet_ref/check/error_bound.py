@@ -151,7 +151,7 @@ def _elementwise(value: Array, *errors: Array) -> Array:
 def _vacuous(bound: Array, value: Array) -> Array:
     finite = np.where(np.isfinite(value), value, 0).astype(np.float64)
     size = np.sqrt(np.mean(finite**2)) if finite.size else 0.0
-    return np.asarray(bound > size)
+    return np.isinf(bound) | ((bound > size) & (size > 0))  # of an exact zero every bound would be
 
 
 def _map(function: Any, first: Any, *others: Any) -> Any:

@@ -1,8 +1,11 @@
 """The computed error bounds, a file for each family of operations; ``error_bound`` is how to ask for them."""
 
+from .activation import gelu, glu, sigmoid
 from .convolution import convolution, linear
 from .copying import center_crop2d, concat, pad2d, relu
 from .family import Choice, Errors, Family, Given
+from .loss import binary_cross_entropy_with_logits, cross_entropy, mse_loss
+from .normalization import batch_norm, batch_norm_running_stats, film, group_norm
 from .pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from .profiles import PROFILES, Profile, profile_of
 from .resampling import upsample_bilinear2d, upsample_nearest2d
@@ -22,4 +25,14 @@ FAMILIES: dict[str, Family] = {
     "pad2d": pad2d,
     "upsample_nearest2d": upsample_nearest2d,
     "upsample_bilinear2d": upsample_bilinear2d,
+    "batch_norm": batch_norm,
+    "batch_norm_running_stats": batch_norm_running_stats,
+    "group_norm": group_norm,
+    "film": film,
+    "sigmoid": sigmoid,
+    "gelu": gelu,
+    "glu": glu,
+    "mse_loss": mse_loss,
+    "binary_cross_entropy_with_logits": binary_cross_entropy_with_logits,
+    "cross_entropy": cross_entropy,
 }

@@ -32,6 +32,7 @@ class Profile:
         largest: beyond it sums, or results, become infinite.
         steps: roundings for each addition (2 in tensor cores, which align and truncate what they add up).
         function: relative error of exp, log, tanh and erf, in ``u_acc``. 4 ulp are 8: an ulp is up to 2u of a number.
+        floor: the absolute error of sigmoid beyond its relative one, in ``u_acc``.
         winograd: m of F(m x m, 3 x 3), for 3x3 convolutions with stride and dilation 1.
         variance: ``"two-pass"`` (mean of squared deviations), ``"welford"`` (updated value by value) or
             ``"one-pass"`` (mean square minus squared mean).
@@ -48,6 +49,7 @@ class Profile:
     largest: float
     steps: int = 1
     function: float = 8.0
+    floor: float = 0.0
     winograd: int | None = None
     variance: str = "two-pass"
 
@@ -127,6 +129,7 @@ PROFILES = {
         ),
         replace(FLOAT32, name="float32-winograd2", title="float32, Winograd F(2x2, 3x3)", winograd=2),
         replace(FLOAT32, name="float32-winograd4", title="float32, Winograd F(4x4, 3x3)", winograd=4),
+        replace(FLOAT32, name="float32-tanh", title="float32, sigmoid from a tanh or a fit as exact as one", floor=8.0),
         replace(FLOAT32, name="float32-welford", title="float32, variance by Welford's updates", variance="welford"),
         replace(FLOAT32, name="float32-one-pass", title="float32, variance in one pass", variance="one-pass"),
     )
