@@ -74,7 +74,7 @@ def check_channel_rule(name: str, previous: int, skip: int, conv_in: int) -> Non
 
     >>> check_channel_rule("decoder.decoder_layers.1", 512, 256, 512)
     """
-    if previous % 2 or conv_in != previous // 2 + skip:
+    if conv_in != previous // 2 + skip:
         raise ShapeError(
             f"{name}: the convolution's input channels ({conv_in}) must be the previous layer's output // 2 + the "
             f"skip's channels ({previous} // 2 + {skip} = {previous // 2 + skip})"
