@@ -250,24 +250,24 @@ MISFITS = [
         PLAIN,
         [(1, 3, 33, 48)],
         (
-            "UNet: up.3.concat: skip of level 1 is 33 high, upsampled 32: the input height and width must be multiples of 16; "
-            "nearest that fit: 32 x 48, 48 x 48"
+            "UNet: up.3.concat: skip of level 1 is 33 high, upsampled 32: the input height and width must be "
+            "multiples of 16; nearest that fit: 32 x 48, 48 x 48"
         ),
     ),
     (
         PLAIN,
         [(3, 48, 66)],
         (
-            "UNet: up.2.concat: skip of level 2 is 33 wide, upsampled 32: the input height and width must be multiples of 16; "
-            "nearest that fit: 48 x 64, 48 x 80"
+            "UNet: up.2.concat: skip of level 2 is 33 wide, upsampled 32: the input height and width must be "
+            "multiples of 16; nearest that fit: 48 x 64, 48 x 80"
         ),
     ),
     (
         FILM,
         [(2, 17, 40, 56)],
         (
-            "UNetFiLM: cat1: skip of level 4 is 5 high, upsampled 4: the input height and width must be multiples of 16; "
-            "nearest that fit: 32 x 48, 32 x 64, 48 x 48, 48 x 64"
+            "UNetFiLM: cat1: skip of level 4 is 5 high, upsampled 4: the input height and width must be "
+            "multiples of 16; nearest that fit: 32 x 48, 32 x 64, 48 x 48, 48 x 64"
         ),
     ),
     (
@@ -275,23 +275,24 @@ MISFITS = [
         [(1, 17, 8, 16)],
         (
             "UNetFiLM: down4.0: max_pool2d: the padded height (1 + 0 + 0 = 1) must hold the dilated kernel "
-            "(1 * (2 - 1) + 1 = 2): the input height and width must be multiples of 16; nearest that fit: 16 x 16, 32 x 16"
+            "(1 * (2 - 1) + 1 = 2): the input height and width must be multiples of 16; nearest that fit: 16 x "
+            "16, 32 x 16"
         ),
     ),
     (
         ResNetUNet(base_channels=1),
         [(1, 1, 500, 512)],
         (
-            "ResNetUNet: decoder.decoder_layers.0.concat: skip of level 4 is 63 high, upsampled 64: the input height and width "
-            "must be multiples of 16; nearest that fit: 496 x 512, 512 x 512"
+            "ResNetUNet: decoder.decoder_layers.0.concat: skip of level 4 is 63 high, upsampled 64: the input "
+            "height and width must be multiples of 16; nearest that fit: 496 x 512, 512 x 512"
         ),
     ),
     (
         TWO,
         [(1, 1, 1, 4)],
         (
-            "UNet2: pool: max_pool2d: the padded height (1 + 0 + 0 = 1) must hold the dilated kernel (1 * (2 - 1) + 1 = 2): "
-            "the input height and width must be multiples of 2; nearest that fit: 2 x 4, 4 x 4"
+            "UNet2: pool: max_pool2d: the padded height (1 + 0 + 0 = 1) must hold the dilated kernel (1 * (2 - "
+            "1) + 1 = 2): the input height and width must be multiples of 2; nearest that fit: 2 x 4, 4 x 4"
         ),
     ),
     (
@@ -395,8 +396,8 @@ OPTIONS = [
             ContextUnet,
             {"height": height},
             (
-                f"ContextUnet: height ({height}) must be 16, 20, 24 or 28: divisible by 4, and pooled to a single pixel by the 4x4 "
-                f"average of its quarter"
+                f"ContextUnet: height ({height}) must be 16, 20, 24 or 28: divisible by 4, and pooled to a "
+                f"single pixel by the 4x4 average of its quarter"
             ),
         )
         for height in (12, 18, 32)
