@@ -1,0 +1,66 @@
+"""The bank of named mistakes: wrong operations that people really write, a file for each family."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from ..mistake import Mistake
+from . import (
+    activation,
+    averaging,
+    borders,
+    convolution,
+    gates,
+    general,
+    groups,
+    joining,
+    loss,
+    normalization,
+    overlap,
+    pooling,
+    resampling,
+    shapes,
+    sliding,
+    statistics,
+    transposed,
+)
+
+FAMILIES: dict[str, ModuleType] = {
+    "Windows": sliding,
+    "Shapes": shapes,
+    "Convolution: weight": convolution,
+    "Convolution: bias and groups": groups,
+    "Convolution: sums and overlaps": overlap,
+    "Transposed convolution": transposed,
+    "Max pooling": pooling,
+    "Average pooling": averaging,
+    "Normalization": normalization,
+    "Normalization: backward, running statistics": statistics,
+    "Activations": activation,
+    "Gated linear unit": gates,
+    "Resampling": resampling,
+    "Crop and padding": borders,
+    "Joining paths: concat, FiLM": joining,
+    "Losses": loss,
+    "Any operation": general,
+}
+
+
+def _of(module: ModuleType) -> tuple[Mistake, ...]:
+    """The mistakes that a module defines, in its order; a tuple of pairs counts as all of them."""
+    found: list[Mistake] = []
+    for value in vars(module).values():
+        if isinstance(value, Mistake):
+            found.append(value)
+        elif value is getattr(module, "LEFT_OUT", None):
+            found += [each for pair in value for each in pair]
+    return tuple(found)
+
+
+BY_FAMILY: dict[str, tuple[Mistake, ...]] = {title: _of(module) for title, module in FAMILIES.items()}
+BANK: tuple[Mistake, ...] = tuple(each for mistakes in BY_FAMILY.values() for each in mistakes)
+
+
+def applying(operation: str) -> tuple[Mistake, ...]:
+    """The mistakes that one operation may have."""
+    return tuple(each for each in BANK if operation in each.operations)
