@@ -1,15 +1,17 @@
 """gradcheck: what it accepts, what it says, and that it sees what there is to see."""
 
 import json
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import unet_ref
 from unet_ref import gradcheck, ops
+from unet_ref.check.duals import as_fractions
 from unet_ref.check.report import BLIND, FAILS, KINK
 
 
@@ -209,11 +211,64 @@ def test_exact_rows_say_exact(rng):
     assert str(report).splitlines()[-1].split() == ["x", "dual", "numbers", "6", "exact", "exact", "holds"]
 
 
+def test_exact_rows_of_a_wrong_gradient(rng):
+    x = rng.standard_normal((2, 3))
+
+    def wrong(grad_output, x):
+        gradient = 3 * grad_output * x**2
+        gradient[1, 2] *= 2 if x.dtype != object else Fraction(2001, 2000)
+        gradient[0, 0] += 0 if x.dtype != object else Fraction(1, 10**30)
+        return gradient
+
+    report = gradcheck(cube, wrong, x, method="exact")
+    assert report.failures[0].detail.startswith("x[0, 0]: gradient ")
+    assert report.failures[0].detail.endswith("off by 1e-30 (2 fail)")
+    report = gradcheck(cube, wrong, as_fractions(x), directions=2)
+    assert "x: gradient" in report.failures[0].detail
+    assert report.failures[0].elements == 2
+
+
+def test_exact_needs_exact_functions(rng):
+    with pytest.raises(ArithmeticError, match="is not rational"):
+        gradcheck(ops.sigmoid, ops.sigmoid_backward, rng.standard_normal(3), method="exact")
+
+
+def test_exact_checks_the_behaviour_too(rng):
+    x = as_fractions(rng.standard_normal(3))
+
+    def greedy(grad_output, x):
+        grad_output *= 2
+        return 3 * grad_output * x**2
+
+    assert gradcheck(cube, greedy, x).failures[0].detail == "grad_output was changed"
+    assert gradcheck(cube, lambda g, x: None, x).rows[-1].verdict == "none"
+
+
+def test_an_exact_coordinate_that_moves_an_unexpected_output(rng):
+    """Too far from the kink for the float to show it: then the coordinate is looked at alone."""
+    x = as_fractions(rng.standard_normal(4))
+    tiny = Fraction(1, 10**20)
+    assert gradcheck(lambda x: x**2 + tiny * np.roll(x, 1), lambda g, x: 2 * x * g + tiny * np.roll(g, -1), x)
+    assert not gradcheck(lambda x: x**2 + tiny * np.roll(x, 1), lambda g, x: 2 * x * g, x)
+
+
+def test_results_may_share_memory_where_that_is_said(rng):
+    x, other = rng.standard_normal(3), rng.standard_normal(3)
+
+    def backward(grad_output, x, other):
+        return grad_output, grad_output
+
+    report = gradcheck(np.add, backward, x, other, names=["x", "other"])
+    assert "the gradient of x shares memory with grad_output" in report.failures[0].detail
+    assert gradcheck(np.add, backward, x, other, aliasing=True)
+
+
 # --- sight -------------------------------------------------------------------------------------------------------
 
 LAYER = (2, 4, 6, 5), (3, 4, 2, 3), (3,)
 
 
+@settings(max_examples=30)
 @given(
     argument=st.integers(0, 2), where=st.floats(0, 1, exclude_max=True), seed=st.integers(0, 99),
     method=st.sampled_from(["auto", "complex", "differences"]),

@@ -12,7 +12,7 @@ from unet_ref.check.table import OPERATIONS
 
 each_mistake = pytest.mark.parametrize("mistake", MISTAKES, ids=lambda m: f"{m.name}: {m.what}".replace(" ", "_"))
 BACKWARD = [m for m in MISTAKES if m.wrong_forward is None]
-DRAWS = 12
+DRAWS = 8
 
 
 def test_there_are_enough_of_them_and_on_every_operation():
@@ -22,12 +22,13 @@ def test_there_are_enough_of_them_and_on_every_operation():
 
 @each_mistake
 def test_verify_rejects_it_and_names_the_argument(mistake):
-    rows = verify_operation(mistake)
-    failed = [row for row in rows if not row.holds and not row.detail.startswith("raised")]
-    assert failed, [row.detail for row in rows]
-    assert mistake.shows in {row.argument.partition("[")[0] for row in failed} or any(
-        mistake.shows in row.detail for row in failed
-    )
+    """A case or two at a time, until the drawn options bring the mistake out."""
+    for seed in range(6):
+        rows = verify_operation(mistake, seed, cases=1)
+        failed = [row for row in rows if not row.holds and not row.detail.startswith("raised")]
+        if mistake.shows in {row.argument.partition("[")[0] for row in failed}:
+            return
+    pytest.fail(f"passes: {rows}")
 
 
 @pytest.mark.parametrize("mistake", BACKWARD, ids=lambda m: f"{m.name}: {m.what}".replace(" ", "_"))

@@ -135,7 +135,8 @@ def _detail(kind: str, labels: list[str], which: Array, worst: int, found: Scree
         return f"slopes are next to nothing here: error and bound are relative to {scale:.0e}" * nothing
     if kind == FAILS:
         more = f" ({len(which):,} fail)" if len(which) > 1 else ""
-        return f"{labels[worst]}: gradient {found.expected[worst]:.6g}, slope {found.slope[worst]:.6g}{more}"
+        gradient, slope = found.expected[worst], found.slope[worst]
+        return f"{labels[worst]}: gradient {gradient:.6g}, slope {slope:.6g}, off by {gradient - slope:.2g}{more}"
     listed = ", ".join(labels[k] for k in which[:LISTED]) + (" ..." if len(which) > LISTED else "")
     if kind == KINK:
         return f"kink at {listed}: no derivative there, and the gradient lies between the slopes to both sides"

@@ -35,6 +35,13 @@ class Dual:
         value = scalar.divide(self.value, other.value)
         return Dual(value, scalar.divide(self.derivative - value * other.derivative, other.value))
 
+    def __pow__(self, exponent: int) -> Dual:
+        if exponent < 0:
+            return 1 / self**-exponent
+        power = self.value ** max(exponent - 1, 0)
+        value = power * self.value if exponent else power
+        return Dual(value, exponent * power * self.derivative)
+
     def __neg__(self) -> Dual:
         return Dual(-self.value, -self.derivative)
 

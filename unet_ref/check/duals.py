@@ -57,8 +57,13 @@ def check_exactly(
         wrong = [w for part in spread(executor, wrong_slopes, parts) for w in part]
         count = size if isinstance(plan, Coordinates) else len(plan)
         name = subject.names[position]
-        detail = f"{name}{wrong[0][0] or ''}: gradient {wrong[0][1]}, slope {wrong[0][2]}" if wrong else ""
+        detail = _detail(name, *wrong[0], len(wrong)) if wrong else ""
         yield Row(name, "dual numbers", count, None, None, FAILS if wrong else HOLDS, detail, exact=True)
+
+
+def _detail(name: str, index: list[int], gradient: Any, slope: Any, count: int) -> str:
+    more = f" ({count:,} fail)" if count > 1 else ""
+    return f"{name}{index or ''}: gradient {float(gradient):.6g}, off by {float(gradient - slope):.2g}{more}"
 
 
 def as_fractions(array: Array) -> Array:

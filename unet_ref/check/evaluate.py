@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -46,11 +46,6 @@ def chunks(count: int, size: int, stacked: bool) -> Iterator[range]:
     step = max(1, CHUNK_ELEMENTS // max(1, size)) if stacked else -(-count // CHUNKS)
     for start in range(0, count, max(1, step)):
         yield range(start, min(start + step, count))
-
-
-def largest(array: Any) -> float:
-    """The largest absolute value; 0 of nothing."""
-    return float(np.max(np.abs(array), initial=0.0))
 
 
 def quietly(function: Callable[[T], R]) -> Callable[[T], R]:

@@ -13,6 +13,7 @@ from .argument import check_argument
 from .conduct import conduct
 from .device import OnDevice, fetched, is_on_device
 from .duals import check_exactly
+from .exact import rational
 from .layouts import linear, narrow, same_elsewhere
 from .point import Options, settle
 from .report import Report, Row
@@ -99,8 +100,8 @@ def _check_point(subject: Subject) -> None:
 def _rows(subject: Subject, options: Options, rng: np.random.Generator, aliasing: bool) -> Iterator[Row]:
     exact = options.method == "exact" or any(subject.arrays[k].dtype == object for k in subject.varied)
     y = subject.y()
-    v = np.asarray(signed(rng, y.shape).astype(y.dtype))  # object arrays: of floats; exactness comes later
-    behaviour = list(conduct(subject, v, aliasing=aliasing)) if not exact else []
+    v = rational(rng, y.shape) if y.dtype == object else np.asarray(signed(rng, y.shape).astype(y.dtype))
+    behaviour = list(conduct(subject, v, aliasing=aliasing))
     yield from behaviour
     if not all(row.holds for row in behaviour):
         return  # values of functions that misbehave mean little

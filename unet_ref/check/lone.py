@@ -55,12 +55,12 @@ def examine(
         size = np.sum(np.abs(slope_up) + np.abs(slope_down), axis=1) / 2
         errors = rung_errors(middle, rounding)
         rung = int(np.argmin(errors))
-        at = _kink(gap, rounding)
+        at, slack = _kink(gap, rounding)
         if at is None:
             slope = float(np.sum(middle[rung]))
             return Lone(False, slope, float(errors[rung]), float(size[rung]), slope, slope)
         low, high = (float(np.sum(pick(slope_up[at], slope_down[at]))) for pick in (np.minimum, np.maximum))
-    return Lone(True, (low + high) / 2, float(rounding[at] + 1e-6 * size[at]), float(size[at]), low, high)
+    return Lone(True, (low + high) / 2, slack, float(size[at]), low, high)
 
 
 def _moved(x: Array, index: int, by: float) -> Array:
@@ -69,20 +69,21 @@ def _moved(x: Array, index: int, by: float) -> Array:
     return moved
 
 
-def _kink(gap: Array, rounding: Array) -> int | None:
-    """The step with the least rounding at which there is a gap that neither closes at smaller steps nor grows.
+def _kink(gap: Array, rounding: Array) -> tuple[int | None, float]:
+    """Whether a gap neither closes at smaller steps nor grows with them; the best step to see it at, and its error there.
 
     The smallest step at which the gap stands out of the rounding decides, with its neighbours.
     """
-    clear = np.flatnonzero(rounding <= 0.01 * gap)
-    if not clear.size:
-        return None
-    last = int(clear[-1])
+    clear = np.flatnonzero((rounding <= 0.01 * gap) & (gap > 0))
+    last = int(clear[-1]) if clear.size else 0
     around = gap[max(last - 1, 0) : last + 2]
-    if around.size < 2 or around.max() > 2 * around.min():
-        return None
-    flat = clear[np.abs(gap[clear] - gap[last]) <= 2 * rounding[last] + 1e-6 * gap[last]]
-    return int(flat[np.argmin(rounding[flat])])
+    if not clear.size or around.size < 2 or around.max() > 2 * around.min():
+        return None, 0.0
+    known = clear[
+        (clear + 1 < len(gap)) & (gap[clear] < 2 * gap[last])
+    ]  # the next step says how much curvature is left
+    errors = rounding[known] + rounding[known + 1] + 2 * np.abs(gap[known + 1] - gap[known])
+    return int(known[np.argmin(errors)]), float(np.min(errors))
 
 
 def complex_slope(m: Measurement, index: int) -> tuple[float, float]:
