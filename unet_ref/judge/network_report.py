@@ -32,7 +32,7 @@ class Compared(NamedTuple):
             return cls(tensor, op, True, 0, 0.0, 0.0, 0.0, ())
         same = (got == expected) | ((got != got) & (expected != expected))  # noqa: PLR0124 - NaN where NaN is due
         with np.errstate(all="ignore"):
-            error = np.where(same, 0.0, abs(got.astype(np.float64) - expected.astype(np.float64)))
+            error = np.where(same, 0.0, abs(got.astype(np.longdouble) - expected).astype(np.float64))
             error = np.where(np.isnan(error), np.inf, error)
             allowed = np.broadcast_to(np.asarray(bound, np.float64), error.shape)
             ratio = np.where(error == 0, 0.0, error / np.where(allowed > 0, allowed, np.finfo(np.float64).tiny))

@@ -13,11 +13,20 @@ from typing import Any
 
 import numpy as np
 
+from .. import ops
 from ..check.error_bound import error_bound
 from ..models import MODELS, Model
 from ..models.trace import Step
 from .mistake import by_name
 from .network_report import Compared, NetworkReport
+
+# Steps that round nothing: an activation that the candidate did not hand in is made again, to the bit, from its inputs.
+EXACT = {"concat", "center_crop2d", "max_pool2d", "relu", "upsample_nearest2d", "reshape", "chunk"}
+
+
+class AbsentError(LookupError):
+    """A step cannot be judged: what went into it was not handed in."""
+
 
 PROFILES = {"float64": "float64", "float32": "float32", "float16": "float16"}
 
@@ -57,7 +66,10 @@ class Run:
             got = self.other.get(f"activation.{step.name}")
             if got is None or step.op in ("chunk", "reshape"):
                 continue
-            expected, bound = self._expected(step)
+            try:
+                expected, bound = self._expected(step)
+            except AbsentError:
+                continue
             yield Compared.of(f"activation.{step.name}", step.op, got, expected, bound)
 
     def _expected(self, step: Step) -> tuple[Any, Any]:
@@ -67,13 +79,25 @@ class Run:
         if step.op == "reshape":
             return arrays["x"].reshape(step.output_shape), 0.0
         bounds = error_bound(step.op, arrays, self._options(step), profile=self.profile)
-        return bounds.reference[0], bounds.output
+        return bounds.reference[0], bounds.output + self._handed_on(step)
+
+    def _handed_on(self, step: Step) -> Any:
+        """The rounding in inputs that the candidate does not show, where the step copies it to its output."""
+        if step.op not in ("concat", "center_crop2d") or all(f"activation.{n}" in self.other for n in step.inputs):
+            return 0.0
+        unknown = [np.broadcast_to(self._unseen(name), self.steps[name].output_shape) for name in step.inputs]
+        return (
+            ops.concat(unknown, **step.options) if step.op == "concat" else ops.center_crop2d(*unknown, **step.options)
+        )
+
+    def _unseen(self, name: str) -> Any:
+        return np.zeros(()) if f"activation.{name}" in self.other else np.asarray(self._expected(self.steps[name])[1])
 
     def _options(self, step: Step) -> dict[str, Any]:
         return {key: value for key, value in step.options.items() if key != "divisor"}
 
     def value(self, name: str, half: int = 0) -> Any:
-        """The candidate's activation or input; where it has none the reference's recomputed from the candidate's."""
+        """The candidate's activation or input; where it has none, what exact steps make of its others."""
         for source in (self.other, self.reference):
             if f"input.{name}" in source:
                 return self._cast(source[f"input.{name}"])
@@ -85,6 +109,8 @@ class Run:
             return self._cast(given)
         if step is None:  # an input that was left out: zeros
             return None
+        if step.op not in EXACT:
+            raise AbsentError(name)
         return self._expected(step)[0].astype(self._dtype())
 
     def _dtype(self) -> Any:
@@ -103,7 +129,12 @@ class Run:
             return {"x": self.value(x), "gamma": self.value(gamma, 0), "beta": self.value(beta, 1)}
         if step.op == "add":
             return {"a": self.value(step.inputs[0]), "b": self.value(step.inputs[1])}
-        x = self.value(step.inputs[0])
+        try:
+            x = self.value(step.inputs[0])
+        except AbsentError:
+            if step.op != "relu" or f"activation.{step.name}" not in self.other:
+                raise
+            x = self._cast(self.other[f"activation.{step.name}"])  # above 0 where the input is
         if x is None:
             x = np.zeros(self.reference[f"activation.{step.name}"].shape, self._dtype())
         tensors = {**layer.parameters(), **layer.buffers()} if layer else {}
@@ -114,13 +145,28 @@ class Run:
 
     def backward(self) -> Iterator[Compared]:
         """Every gradient that the candidate has, last layer first, from its own upstream gradients."""
-        arriving: dict[str, list[tuple[Any, Any]]] = {}
+        arriving: dict[str, list[tuple[Any, Any] | None]] = {}
         for step in reversed(self.steps.values()):
             yield from self._gradient_at(step, arriving)
+            if (
+                step.op in ("chunk", "reshape")
+                and step.name in arriving
+                and f"grad.activation.{step.name}" not in self.other
+            ):
+                arriving.setdefault(step.inputs[0], []).append(
+                    self._total(arriving[step.name])
+                )  # its bound goes with it
+                continue
             upstream = self._upstream(step, arriving)
             if upstream is None:
                 continue
-            for name, gradient, bound in self._local(step, upstream):
+            try:
+                parts = list(self._local(step, upstream))
+            except AbsentError:
+                for name in step.inputs:
+                    arriving.setdefault(name, []).append(None)
+                continue
+            for name, gradient, bound in parts:
                 if name in ("weight", "bias"):
                     parameter = f"grad.param.{step.name}.{name}"
                     if parameter in self.other:
@@ -129,19 +175,19 @@ class Run:
                     arriving.setdefault(name, []).append((gradient, bound))
         for name in self.model.inputs:
             got = self.other.get(f"grad.input.{name}")
-            if got is not None and name in arriving:
+            if got is not None and self._whole_sum(name, arriving):
                 total, bound = self._total(arriving[name])
                 yield Compared.of(f"grad.input.{name}", "input", got, total.reshape(got.shape), bound)
 
     def _gradient_at(self, step: Step, arriving: Mapping[str, Any]) -> Iterator[Compared]:
         got = self.other.get(f"grad.activation.{step.name}")
-        if got is not None and step.name in arriving and step.op != "chunk":
+        if got is not None and self._whole_sum(step.name, arriving) and step.op != "chunk":
             total, bound = self._total(arriving[step.name])
             yield Compared.of(f"grad.activation.{step.name}", step.op, got, total, bound)
 
     def _upstream(self, step: Step, arriving: Mapping[str, Any]) -> Any:
         got = self.other.get(f"grad.activation.{step.name}")
-        if got is None and step.name in arriving:
+        if got is None and self._whole_sum(step.name, arriving):
             got = self._total(arriving[step.name])[0]
         if got is None and step.output_shape == tuple(self.reference["grad_output"].shape):
             got = self.reference["grad_output"]
@@ -155,7 +201,9 @@ class Run:
             )
             for name in step.inputs:
                 yield name, part, abs(part) * np.finfo(upstream.dtype).eps
-        elif step.op in ("reshape", "chunk"):
+        elif step.op == "reshape":
+            yield step.inputs[0], upstream.reshape(step.arguments[0]), 0.0
+        elif step.op == "chunk":
             yield step.inputs[0], upstream, 0.0
         else:
             bounds = error_bound(step.op, self._arrays(step), self._options(step), upstream, profile=self.profile)
@@ -164,17 +212,26 @@ class Run:
                 yield from zip(step.inputs, grads["arrays"], errors["arrays"], strict=True)
             elif step.op == "film":
                 yield step.inputs[0], grads["x"], errors["x"]
-                halves = (np.concatenate([d["gamma"], d["beta"]], axis=1) for d in (grads, errors))
-                yield (step.inputs[1], *halves)
+                if step.inputs[1] == step.inputs[2]:  # the two halves of one vector
+                    halves = (np.concatenate([d["gamma"], d["beta"]], axis=1) for d in (grads, errors))
+                    yield (step.inputs[1], *halves)
+                else:
+                    yield step.inputs[1], grads["gamma"], errors["gamma"]
+                    yield step.inputs[2], grads["beta"], errors["beta"]
             else:
                 yield step.inputs[0], grads["x"], errors["x"]
                 for tensor in ("weight", "bias"):
                     if grads.get(tensor) is not None:
                         yield tensor, grads[tensor], errors[tensor]
 
-    def _total(self, parts: list[tuple[Any, Any]]) -> tuple[Any, Any]:
+    @staticmethod
+    def _whole_sum(name: str, arriving: Mapping[str, Any]) -> bool:
+        """Whether every way by which a gradient arrives at ``name`` is known."""
+        return name in arriving and None not in arriving[name]
+
+    def _total(self, parts: list[Any]) -> tuple[Any, Any]:
         """A gradient that arrives by several ways is their sum; rounding it adds to the bounds."""
-        terms = [np.asarray(gradient, np.float64) for gradient, _ in parts]
+        terms = [np.asarray(gradient, np.longdouble) for gradient, _ in parts]
         bound: Any = sum(np.broadcast_to(np.asarray(error, np.float64), terms[0].shape) for _, error in parts)
         if len(parts) > 1:
             bound = bound + len(parts) * np.finfo(self._dtype()).eps * sum(map(abs, terms))
@@ -196,7 +253,7 @@ class Run:
 
 
 def _sum(step: Step, arrays: Mapping[str, Any]) -> tuple[Any, Any]:
-    a, b = (array.astype(np.float64) for array in arrays.values())
+    a, b = (array.astype(np.longdouble) for array in arrays.values())
     divisor = step.options["divisor"] or 1.0
     size = (abs(a) + abs(b)) / divisor
     return (a + b) / divisor, 3 * np.finfo(next(iter(arrays.values())).dtype).eps * size
