@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import __version__
 from . import state as states
 from .model import Model
 
@@ -47,6 +48,7 @@ def export(
 ) -> dict[str, Any]:  # fmt: skip
     """Run the network at random inputs (and, without ``state``, a random state) and write all of it to ``path``."""
     rng = np.random.default_rng(seed)
+    drawn = state is None
     state = model.init(rng, dtype, scheme) if state is None else state
     shapes = model.input_shapes(shape)
     inputs = {n: rng.standard_normal(s).astype(dtype) for n, s in zip(model.inputs, shapes, strict=True)}
@@ -54,7 +56,8 @@ def export(
     tensors, steps = record(model, state, inputs, grad_output, training=training)
     recipe = {
         "model": name, "options": dict(options), "input": list(shape), "seed": seed, "dtype": str(np.dtype(dtype)),
-        "training": training, "scheme": scheme, "versions": {"numpy": np.__version__},
+        "training": training, "scheme": scheme if drawn else None,  # None: the state was given, not drawn
+        "versions": {"unet_ref": __version__, "numpy": np.__version__},
     }  # fmt: skip
     metadata = {"format": FORMAT, "recipe": recipe, "steps": steps, "sha256": checksum(tensors)}
     states.save(path, tensors, metadata)
