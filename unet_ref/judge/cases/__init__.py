@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ... import ops
+from ...backend import Array, quiet
 from ..exactness import unrounded
 from ..mistake import Arguments
+from ..rounding import rounded
 from .activation import ACTIVATION
 from .convolution import CONVOLUTION
 from .design import DesignedCase, Draft, Drafts, Fill
@@ -27,7 +30,7 @@ FAMILIES: dict[str, Drafts] = {
 
 
 def designed_cases(name: str, dtype: Any = "float32") -> list[DesignedCase]:
-    """All designed cases of an operation, in float16, float32 or float64.
+    """All designed cases of an operation, in float16, float32 or float64; bfloat16 numbers come in float32.
 
     >>> [case.label for case in designed_cases("conv2d")][:3]
     ['plain', 'no bias', 'wide']
@@ -36,10 +39,12 @@ def designed_cases(name: str, dtype: Any = "float32") -> list[DesignedCase]:
         close = difflib.get_close_matches(name, FAMILIES, 1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise ValueError(f"designed_cases: {name!r} is no operation{hint}")
+    if dtype == "bfloat16":
+        return [_made(name, draft, _bfloat16) for draft in FAMILIES[name]() if "f" in draft.dtypes]
     dtype = np.dtype(dtype)
     if dtype.char not in ("e", "f", "d"):
-        raise ValueError(f"designed_cases: dtype ({dtype}) must be float16, float32 or float64")
-    return [_made(name, draft, dtype) for draft in FAMILIES[name]()]
+        raise ValueError(f"designed_cases: dtype ({dtype}) must be float16, bfloat16, float32 or float64")
+    return [_made(name, draft, lambda a: a.astype(dtype)) for draft in FAMILIES[name]() if dtype.char in draft.dtypes]
 
 
 def designed_case(name: str, label: str, dtype: Any = "float32") -> DesignedCase:
@@ -50,16 +55,16 @@ def designed_case(name: str, label: str, dtype: Any = "float32") -> DesignedCase
     raise ValueError(f"designed_case: {name} has no case {label!r}")
 
 
-def _made(name: str, draft: Draft, dtype: np.dtype[Any]) -> DesignedCase:
-    def cast(value: Any) -> Any:
-        if isinstance(value, tuple):
-            return tuple(cast(item) for item in value)
-        return value if value is None or value.dtype.kind in "iu" else value.astype(dtype)
+def _bfloat16(array: Array) -> Array:
+    return rounded(array, 8).astype(np.float32)
 
-    arrays = {key: cast(value) for key, value in draft.arrays.items()}
+
+def _made(name: str, draft: Draft, cast: Callable[[Array], Array]) -> DesignedCase:
     upstream = draft.grad_output
     if upstream is None and hasattr(ops, f"{name}_backward"):
-        shape = getattr(ops, name)(**arrays, **draft.options).shape
+        with quiet():
+            shape = getattr(ops, name)(**draft.arrays, **draft.options).shape
         upstream = np.asarray(Fill(name, draft.label, "upstream").whole(shape, 7))
-    arguments = laid_out(Arguments(name, arrays, dict(draft.options), cast(upstream)), draft.layout)
+    arguments = Arguments(name, dict(draft.arrays), dict(draft.options), upstream).map(cast)
+    arguments = laid_out(arguments, draft.layout)
     return DesignedCase(draft.label, arguments, unrounded(arguments), draft.layout)

@@ -49,6 +49,7 @@ class Draft(NamedTuple):
     options: dict[str, Any]
     layout: str = "contiguous"
     grad_output: Any = None  # by default whole numbers in the output's shape
+    dtypes: str = "efd"  # that have room for its numbers: float16, float32, float64
 
 
 Drafts: TypeAlias = Callable[[], Iterator[Draft]]

@@ -1,0 +1,127 @@
+"""The arithmetics that a result is tried against: the one asked for, then looser ones that a right program may use."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..backend import Array
+from ..check.bounds import PROFILES, Choice, Profile, profile_of
+from ..check.error_bound import error_bound
+from .mistake import Arguments, Results, right
+from .rounding import rounded
+
+NORMS = ("batch_norm", "group_norm", "batch_norm_running_stats")
+BENT = ("sigmoid", "gelu", "glu", "binary_cross_entropy_with_logits", "cross_entropy")
+FACTORS = ("conv2d", "conv_transpose2d", "linear")  # whose factors TF32 and its like round
+
+SHORTER = {
+    "float64": ("float32",),
+    "float32": ("tf32", "float32-bfloat16", "bfloat16", "float16"),
+    "tf32": ("float32-bfloat16", "bfloat16", "float16"),
+    "float16": ("float16-accumulate",),
+}
+SHORT_BITS = {"bfloat16": 8, "float16": 11, "float16-accumulate": 11}
+
+
+class Level(NamedTuple):
+    """One tensor in one arithmetic: the right answer, how far from it rounding can lead, where that says nothing."""
+
+    expected: Array
+    bound: Array
+    vacuous: Array
+    choice: Choice | None
+
+
+class Ladder:
+    """The arithmetics for one call, the one asked for first; each computed when it is asked for, once."""
+
+    def __init__(self, arguments: Arguments, profile: str | Profile) -> None:
+        self.arguments = arguments
+        self.base = profile_of(profile)
+        self.kinds = [self.base, *looser(self.base, arguments)]
+        self.at = functools.cache(self._at)
+
+    def level(self, tensor: str, kind: Profile) -> Level:
+        """The tensor in this arithmetic."""
+        expected, bound, vacuous, choices = self.at(kind)
+        return Level(expected[tensor], bound[tensor], vacuous[tensor], choices.get(tensor))
+
+    def names(self) -> list[str]:
+        """The tensors that there should be."""
+        return list(self.at(self.base)[0])
+
+    def _at(self, kind: Profile) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Choice]]:
+        name, arrays, options, grad_output = self.arguments
+        bounds = error_bound(name, arrays, options, grad_output, kind)
+        vacuous = dict(bounds.vacuous)
+        parts = [bounds.reference, (bounds.output, bounds.grads), (vacuous.pop("output"), vacuous)]
+        expected, bound, blind = (_tensors(*part) for part in parts)
+        return expected, bound, blind, bounds.choices
+
+    def signal(self, tensor: str) -> float:
+        """How large the tensor is in general, where the arguments at hand may happen to cancel or to saturate.
+
+        For random upstream gradients of this size; at arguments of these sizes for sums, near 0 for the bent functions;
+        a norm's x stays, since its spread decides.
+        """
+        rng = np.random.default_rng(0)
+
+        def scattered(array: Array) -> Array:
+            known = np.where(np.isfinite(array), array, 0).astype(np.float64)
+            size = np.sqrt(np.mean(known**2)) if known.size else 0.0
+            return np.asarray(size * rng.uniform(0.5, 1.5, array.shape) * rng.choice([-1, 1], array.shape))
+
+        name, arrays, _, upstream = self.arguments.map(lambda array: array.astype(np.float64))
+        if name in BENT:
+            arrays = arrays | {"x": rng.standard_normal(arrays["x"].shape)}
+        elif name not in NORMS:
+            arrays = self.arguments.map(scattered).arrays
+        upstream = upstream if upstream is None else scattered(upstream)
+        values = right(self.arguments._replace(arrays=arrays, grad_output=upstream)).tensors()[tensor]
+        return float(np.sqrt(np.nanmean(np.square(values)))) if values.size else 0.0
+
+
+def looser(base: Profile, arguments: Arguments) -> list[Profile]:
+    """What a right program may do that is less precise: other algorithms in this precision, then shorter precisions."""
+    name, found = arguments.name, []
+    if name == "conv2d" and arguments.arrays["weight"].shape[2:] == (3, 3):
+        found += [
+            replace(base, name=f"{base.name}-winograd{m}", title=f"{base.title}, Winograd F({m}x{m}, 3x3)", winograd=m)
+            for m in (2, 4)
+        ]
+    if name in NORMS:
+        found += [
+            replace(base, name=f"{base.name}-{way}", title=f"{base.title}, {what}", variance=way)
+            for way, what in (("welford", "variance by Welford's updates"), ("one-pass", "variance in one pass"))
+        ]
+    shorter = [PROFILES[key] for key in SHORTER.get(base.name, ())]
+    return found + [kind for kind in shorter if not kind.u_in or name in FACTORS]
+
+
+def plausible(kind: Profile, base: Profile, got: Array, mismatch: Array) -> bool:
+    """Whether this arithmetic would leave such marks; a bound alone is wide enough to hide a mistake in.
+
+    Results that are stored in 16 bits have few digits. Factors that are rounded, and transforms, change most elements,
+    not those at the border alone.
+    """
+    if kind.name in SHORT_BITS:
+        return bool(np.all(got == rounded(got, SHORT_BITS[kind.name])))
+    if kind.variance != base.variance:
+        return True
+    return bool(mismatch.sum() * 4 >= mismatch.size)
+
+
+def stored(expected: Array, kind: Profile) -> Array:
+    """The right answer, rounded once to how the arithmetic stores its results."""
+    with np.errstate(all="ignore"):
+        if kind.dtype == "bfloat16":
+            return rounded(expected, SHORT_BITS["bfloat16"])
+        return expected.astype(kind.dtype)
+
+
+def _tensors(output: Any, grads: dict[str, Any]) -> dict[str, Any]:
+    return Results(output, {name: grad for name, grad in grads.items() if grad is not None}).tensors()
