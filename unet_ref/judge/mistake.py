@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
+
 from .. import ops
 from ..backend import quiet
 
@@ -100,6 +102,7 @@ class Mistake:
         seen: where it shipped: issues of other projects.
         fit: for a mistake with a number in it that one cannot know (a factor): ``fit(arguments, base, got)`` is the
             mistake with the number that suits ``got`` best. ``run`` then has one of its own.
+        narrow: whether rounding or overflow is the mistake, so that it shows only in the dtype of the arguments.
     """
 
     name: str
@@ -110,20 +113,21 @@ class Mistake:
     affects: frozenset[str] = field(default=frozenset({"output", "grads"}))
     seen: tuple[str, ...] = ()
     fit: Fit | None = None
+    narrow: bool = False
 
     def __call__(self, arguments: Arguments, base: Base = right) -> Results | None:
         """The results with this mistake, or ``None`` where it does not apply."""
         if arguments.name not in self.operations or not self._shows(arguments):
             return None
         with quiet():
-            return self.run(arguments, base)
+            return self.run(arguments.map(np.asarray), base)
 
     def fitted(self, arguments: Arguments, got: Results) -> Results | None:
         """The results with this mistake that come nearest to ``got``."""
         if self.fit is None or arguments.name not in self.operations or not self._shows(arguments):
             return None
         with quiet():
-            return self.fit(arguments, right, got)
+            return self.fit(arguments.map(np.asarray), right, got)
 
     def _shows(self, arguments: Arguments) -> bool:
         """A mistake in the backward pass needs one to show."""
@@ -132,13 +136,13 @@ class Mistake:
 
 def mistake(
     *operations: str, mend: str, affects: tuple[str, ...] = ("output", "grads"), seen: tuple[str, ...] = (),
-    name: str | None = None, fit: Fit | None = None,
+    name: str | None = None, fit: Fit | None = None, narrow: bool = False,
 ) -> Callable[[Run], Mistake]:  # fmt: skip
     """Turns a function into the mistake of that name; its docstring is the explanation."""
 
     def decorate(run: Run) -> Mistake:
         explanation = " ".join((inspect.getdoc(run) or "").split())
         label = name or run.__name__.replace("_", " ")
-        return Mistake(label, operations, explanation, mend, run, frozenset(affects), seen, fit)
+        return Mistake(label, operations, explanation, mend, run, frozenset(affects), seen, fit, narrow)
 
     return decorate

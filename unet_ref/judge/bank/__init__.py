@@ -47,13 +47,13 @@ FAMILIES: dict[str, ModuleType] = {
 
 
 def _of(module: ModuleType) -> tuple[Mistake, ...]:
-    """The mistakes that a module defines, in its order; a tuple of pairs counts as all of them."""
+    """The mistakes that a module defines, in its order, those in tuples too."""
     found: list[Mistake] = []
     for value in vars(module).values():
         if isinstance(value, Mistake):
             found.append(value)
-        elif value is getattr(module, "LEFT_OUT", None):
-            found += [each for pair in value for each in pair]
+        elif isinstance(value, tuple) and value and all(isinstance(each, Mistake) for each in value):
+            found += value
     return tuple(found)
 
 

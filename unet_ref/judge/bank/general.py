@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -27,14 +26,17 @@ from .tools import (
 
 ALL = tuple(OPERATIONS)
 DIFFERENTIABLE = tuple(name for name, row in OPERATIONS.items() if row.backward is not None)
+LOSSES = ("mse_loss", "binary_cross_entropy_with_logits", "cross_entropy")
+IMAGES = tuple(name for name in ALL if name not in (*LOSSES, "batch_norm_running_stats"))
+MANY = tuple(name for name in ALL if name not in LOSSES)  # have more than one number in their output
 PARAMETRIC = ("conv2d", "conv_transpose2d", "linear", "batch_norm", "group_norm")
 
 Change = Callable[[Arguments, Any], Any]  # of one array; None where it cannot be
 
 
 def _both(
-    what: str, explanation: str, mend: str, change: Change, seen: tuple[str, ...] = ()
-) -> tuple[Mistake, Mistake]:
+    what: str, explanation: str, mend: str, change: Change, seen: tuple[str, ...] = (), outputs: tuple[str, ...] = IMAGES
+) -> tuple[Mistake, Mistake]:  # fmt: skip
     """The same mistake in the output, and in the gradient of the first argument."""
 
     def changed(arguments: Arguments) -> Callable[[Any], Any]:
@@ -49,7 +51,7 @@ def _both(
     places = ("output", "gradient of x")
     in_output.__doc__, in_gradient.__doc__ = (explanation.format(place) for place in places)
     name, other = (f"{what} of the {place}" for place in places)
-    of_output = mistake(*ALL, mend=mend, affects=("output",), seen=seen, name=name)(in_output)
+    of_output = mistake(*outputs, mend=mend, affects=("output",), seen=seen, name=name)(in_output)
     of_gradient = mistake(*DIFFERENTIABLE, mend=mend, affects=("x", "arrays"), seen=seen, name=other)(in_gradient)
     return of_output, of_gradient
 
@@ -87,22 +89,22 @@ def _written_channels_last(arguments: Arguments, array: Any) -> Any:
     return channels_last(array) if array.ndim in (3, 4) else None
 
 
-LEFT_OUT = (
-    _both("last row", "The last row of the {} is zero: a loop stops one short.",
+LEFT_OUT: tuple[Mistake, ...] = (
+    *_both("last row", "The last row of the {} is zero: a loop stops one short.",
           "Let the loop over the rows run to the last one; mind the remainder of stride and tile.", _last(-2)),
-    _both("last column", "The last column of the {} is zero: a loop stops one short.",
+    *_both("last column", "The last column of the {} is zero: a loop stops one short.",
           "Let the loop over the columns run to the last one; mind the remainder of stride and tile.", _last(-1)),
-    _both("last channel", "The last channel of the {} is zero: a loop stops one short.",
+    *_both("last channel", "The last channel of the {} is zero: a loop stops one short.",
           "Let the loop over the channels run to the last one; mind the remainder of the vector's width.",
-          _last_channel, ("pytorch#140913",)),
-    _both("last sample", "The last sample of the {} is zero: a loop stops one short.",
+          _last_channel, ("pytorch#140913",), MANY),
+    *_both("last sample", "The last sample of the {} is zero: a loop stops one short.",
           "Let the loop over the batch run to the last sample.", _last_sample),
-    _both("first sample for all", "All samples of the {} are those of the first one: the batch is left out of an index.",
+    *_both("first sample for all", "All samples of the {} are those of the first one: the batch is left out of an index.",
           "Add n times the size of a sample to the index.", _first_for_all,
           ("tensorflow#22025",)),
-    _both("columns before rows", "The {} is written column by column where row by row is asked for.",
+    *_both("columns before rows", "The {} is written column by column where row by row is asked for.",
           "The column is the fastest index in memory: i * W + j.", _columns_first),
-    _both("channels written last", "The {} is written in the order (N, H, W, C) where (N, C, H, W) is asked for.",
+    *_both("channels written last", "The {} is written in the order (N, H, W, C) where (N, C, H, W) is asked for.",
           "Give channels-last memory the strides that go with it, or copy it into row-major order.",
           _written_channels_last),
 )  # fmt: skip
@@ -124,14 +126,12 @@ def _written(array: Any) -> int:
     return int(places[-1]) + 1 if len(places) else 0
 
 
-def _fit_output_beyond(arguments: Arguments, base: Base, got: Results) -> Results | None:
-    if isinstance(got.output, tuple):
-        return None
+def _fit_output_beyond(arguments: Arguments, base: Base, got: Results) -> Results:
     return each_output(base(arguments), lambda array: _beyond(array, _written(got.output)))
 
 
 @mistake(
-    *ALL, affects=("output",), fit=_fit_output_beyond,
+    *IMAGES, affects=("output",), fit=_fit_output_beyond,
     mend="Count elements in 64 bits, and let one thread do several where the grid has a limit (65,535 blocks).",
     seen=("tensorflow#9870", "pytorch#117011", "pytorch#141831", "pytorch#59515", "MIOpen#1109", "pytorch#163539"),
 )  # fmt: skip
@@ -142,12 +142,18 @@ def output_ends_early(arguments: Arguments, base: Base) -> Results:
 
 def _fit_gradient_beyond(arguments: Arguments, base: Base, got: Results) -> Results:
     """The arrays of ``got``, one by one, say how far each was written."""
-    right, found = base(arguments), got.grads
+    return _beside(base(arguments), got, lambda right, found: _beyond(right, _written(found)))
 
-    def cut(name: str, array: Any) -> Any:
-        return _beyond(array, _written(found[name])) if np.shape(found.get(name)) == array.shape else array
 
-    return right._replace(grads={n: g if isinstance(g, tuple) else cut(n, g) for n, g in right.grads.items()})
+def _beside(right: Results, got: Results, change: Callable[[Any, Any], Any]) -> Results:
+    """Every gradient changed by what ``got`` has in its place, where that has its shape."""
+
+    def each(right: Any, found: Any) -> Any:
+        if isinstance(right, tuple):
+            return tuple(map(each, right, found if isinstance(found, tuple) else (None,) * len(right)))
+        return change(right, found) if found is not None and np.shape(found) == right.shape else right
+
+    return right._replace(grads={name: each(grad, got.grads.get(name)) for name, grad in right.grads.items()})
 
 
 @mistake(
@@ -163,19 +169,21 @@ def gradient_ends_early(arguments: Arguments, base: Base) -> Results:
 
 def _factor(right: Any, got: Any) -> Any:
     """The number that ``right`` has to be multiplied with to come nearest to ``got``."""
-    if np.shape(right) != np.shape(got) or not np.any(right * right):
-        return None
-    return (right * got).sum() / (right * right).sum()
+    power = (right * right).sum()
+    return (right * got).sum() / power if power else 1
 
 
 def _fit_output_factor(arguments: Arguments, base: Base, got: Results) -> Results | None:
     right = base(arguments)
-    if isinstance(right.output, tuple) or (factor := _factor(right.output, got.output)) is None:
+    if np.shape(got.output) != right.output.shape:
         return None
+    factor = _factor(right.output, got.output)
     return each_gradient(right._replace(output=np.asarray(right.output * factor)), lambda g: g * factor)
 
 
-@mistake(*ALL, mend="Look for a scale, a mean or a sum that is taken once too often.", fit=_fit_output_factor)
+@mistake(
+    *IMAGES, *LOSSES, mend="Look for a scale, a mean or a sum that is taken once too often.", fit=_fit_output_factor
+)
 def output_off_by_a_factor(arguments: Arguments, base: Base) -> Results:
     """The output is the right one times a constant, and the gradients follow."""
     results = each_output(base(arguments), times(Fraction(5, 7)))
@@ -183,11 +191,7 @@ def output_off_by_a_factor(arguments: Arguments, base: Base) -> Results:
 
 
 def _fit_gradient_factor(arguments: Arguments, base: Base, got: Results) -> Results:
-    right, grads = base(arguments), {}
-    for name, gradient in right.grads.items():
-        factor = None if isinstance(gradient, tuple) else _factor(gradient, got.grads.get(name))
-        grads[name] = gradient if factor is None else np.asarray(gradient * factor)
-    return right._replace(grads=grads)
+    return _beside(base(arguments), got, lambda right, found: np.asarray(right * _factor(right, found)))
 
 
 @mistake(
@@ -285,8 +289,13 @@ def gradient_of_the_last_sample_only(arguments: Arguments, base: Base) -> Result
 
 def _reread(arguments: Arguments, base: Base, name: str) -> Results | None:
     array = arguments.arrays.get(name)
-    wrong = None if array is None or isinstance(array, tuple | list) else misread(array)
-    return None if wrong is None else base(arguments.with_arrays(**{name: wrong}))
+    if array is None:
+        return None
+    found = [(item, misread(item)) for item in (array if isinstance(array, tuple) else (array,))]
+    if all(wrong is None for _, wrong in found):
+        return None
+    read = tuple(item if wrong is None else wrong for item, wrong in found)
+    return base(arguments.with_arrays(**{name: read if isinstance(array, tuple) else read[0]}))
 
 
 @mistake(
@@ -297,14 +306,16 @@ def input_read_as_contiguous(arguments: Arguments, base: Base) -> Results | None
     return _reread(arguments, base, next(iter(arguments.arrays)))
 
 
-@mistake(*PARAMETRIC, mend="Go by the strides of the weight, or make a contiguous copy first.")
+@mistake(
+    "conv2d", "conv_transpose2d", "linear", mend="Go by the strides of the weight, or make a contiguous copy first."
+)
 def weight_read_as_contiguous(arguments: Arguments, base: Base) -> Results | None:
     """The weight is read in memory's order although its strides say otherwise (channels-last, a transpose)."""
     return _reread(arguments, base, "weight")
 
 
 @mistake(
-    *DIFFERENTIABLE, mend="Go by the strides of grad_output, or make a contiguous copy first.", affects=("grads",),
+    *(name for name in DIFFERENTIABLE if name not in LOSSES), mend="Go by the strides of grad_output, or make a contiguous copy first.", affects=("grads",),
     seen=("cunn#68", "cunn#199", "mlx#4444"),
 )  # fmt: skip
 def grad_output_read_as_contiguous(arguments: Arguments, base: Base) -> Results | None:
@@ -313,10 +324,13 @@ def grad_output_read_as_contiguous(arguments: Arguments, base: Base) -> Results 
     return None if wrong is None else base(arguments)._replace(grads=base(arguments._replace(grad_output=wrong)).grads)
 
 
-@mistake(*ALL, mend="Images are (N, C, H, W) here: move the axes of one that is (N, H, W, C).")
+@mistake(
+    *(name for name in ALL if name != "concat"),
+    mend="Images are (N, C, H, W) here: move the axes of one that is (N, H, W, C).",
+)
 def input_read_as_channels_last(arguments: Arguments, base: Base) -> Results | None:
     """x is read as (N, H, W, C), as TensorFlow stores it, though it is (N, C, H, W)."""
     x = first_array(arguments)
-    if x.ndim not in (3, 4) or isinstance(arguments.arrays.get("arrays"), tuple | list) or math.prod(x.shape) == 0:
+    if x.ndim not in (3, 4) or x.size == 0:
         return None
     return reread(arguments, base, "x", channels_first, channels_last)

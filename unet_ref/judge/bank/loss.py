@@ -148,14 +148,14 @@ def logits_and_target_swapped(arguments: Arguments, base: Base) -> Results:
 def term_of_the_negatives_missing(arguments: Arguments, base: Base) -> Results:
     """The loss is -t log(s): the term (1 - t) log(1 - s) is forgotten."""
     x, t = arguments.arrays["x"], arguments.arrays["target"]
-    softplus = _softplus(-x)  # -log(sigmoid(x))
+    softplus = _softplus(np.asarray(-x))  # -log(sigmoid(x))
     return _loss(arguments, t * softplus, t * (each(sigma, x) - 1), softplus)
 
 
 def _softplus(x: Any) -> Any:
     """``log(1 + exp(x))``, without overflow."""
     far = keep(real(x) > 0, np.ascontiguousarray(x))
-    return far + log(1 + exp(-abs(x) if x.dtype.kind != "c" else np.where(real(x) > 0, -x, x)))
+    return far + log(np.asarray(1 + exp(np.where(real(x) > 0, -x, x))))
 
 
 @mistake(BCE, mend="Compute the loss from the logit, max(-x, 0) + ...: it has no upper end.")
@@ -170,14 +170,17 @@ def probability_clipped(arguments: Arguments, base: Base) -> Results | None:
     return regraded(base(arguments.with_arrays(x=held)), x=lambda g: np.where(over | under, 0 * g, g).astype(g.dtype))
 
 
-@mistake(BCE, mend="Compute log(1 + exp(-|x|)) in place of log(s): exp does not overflow and no logarithm meets zero.")
+@mistake(
+    BCE, mend="Compute log(1 + exp(-|x|)) in place of log(s): exp does not overflow and no logarithm meets zero.",
+    affects=("output",), narrow=True,
+)  # fmt: skip
 def infinite_at_far_logits(arguments: Arguments, base: Base) -> Results | None:
     """log(s) and log(1 - s) are taken of probabilities that have rounded to 0 or 1: infinity, or zero times it."""
     x, t = arguments.arrays["x"], arguments.arrays["target"]
     if x.dtype.kind != "f":
         return None
-    s = 1 / (1 + exp(-x))
-    y = mean(np.asarray(-(t * log(s) + (1 - t) * log(1 - s)), dtype=x.dtype))
+    s = np.asarray(1 / (1 + np.exp(-x)))
+    y = mean(np.asarray(-(t * np.log(s) + (1 - t) * np.log(1 - s)), dtype=x.dtype))
     return None if np.isfinite(y) else base(arguments)._replace(output=y)
 
 
@@ -269,7 +272,10 @@ def logarithm_to_base_two(arguments: Arguments, base: Base) -> Results | None:
     return _scaled(arguments, base, Fraction(1 / np.log(2)))
 
 
-@mistake(CE, mend="Subtract the largest logit first: exp overflows beyond 88 in float32, 709 in float64.")
+@mistake(
+    CE, mend="Subtract the largest logit first: exp overflows beyond 88 in float32, 709 in float64.",
+    affects=("output",), narrow=True,
+)  # fmt: skip
 def overflow_without_the_largest_logit(arguments: Arguments, base: Base) -> Results | None:
     """The largest logit is not subtracted before the exponential, which overflows: infinity or NaN."""
     x, axis = arguments.arrays["x"], _class_axis(arguments)

@@ -100,7 +100,7 @@ def _fit_one_pass(arguments: Arguments, base: Base, got: Results) -> Results | N
 
 @mistake(
     *NORMS, mend="Subtract the mean first and square then: E[x^2] - mean^2 cancels where the mean is large.",
-    affects=("output",), fit=_fit_one_pass,
+    affects=("output",), fit=_fit_one_pass, narrow=True,
     seen=("pytorch#54293", "tt-metal#45968", "dlib#3113", "openvino#36587", "tensorflow#25115"),
 )  # fmt: skip
 def variance_in_one_pass(arguments: Arguments, base: Base) -> Results | None:

@@ -134,7 +134,7 @@ def weight_gradient_from_the_wrong_group(arguments: Arguments, base: Base) -> Re
 
     def factor(v: Any) -> Any:
         x = v.x.reshape(N, G * D, L)
-        mean, root = (np.broadcast_to(a, (N, G, 1, 1))[:, wrong, :, 0] for a in (v.mean, v.root))
+        mean, root = (a[..., 0][:, wrong] for a in (v.mean, v.root))
         return ((x - mean) * root).reshape(v.x.shape)
 
     return _weight_gradient(arguments, base, factor)

@@ -94,6 +94,8 @@ def channel_axis(arguments: Arguments, ndim: int) -> int | None:
     """The axis of the channels in an image of that rank; of the features in a linear layer."""
     if arguments.name == "linear":
         return ndim - 1
+    if arguments.name == "batch_norm_running_stats" and ndim == 1:
+        return 0
     if arguments.name in ANY_RANK:
         return 1 if ndim >= 2 else None
     if arguments.name == "film":
