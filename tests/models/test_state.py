@@ -12,6 +12,7 @@ import pytest
 from unet_ref import DTypeError
 from unet_ref.models import MODELS, ResNetUNet, StateError, UNet2, UNet2Config, UNetFiLM
 from unet_ref.models import state as states
+from unet_ref.models.layers import BatchNorm2d, GroupNorm, Layer
 
 SMALL = {"base_channels": 2}
 FILM = UNetFiLM(in_channels=3, weather_channels=2, base_channels=2, film_hidden=3)
@@ -126,6 +127,14 @@ def test_he_keeps_the_size_of_the_signal_through_the_network():
     for scheme, low, high in (("he", 0.3, 3.0), ("torch", 0.0, 0.2)):
         trace = model.trace(model.init(1, "float64", scheme), x)
         assert low < trace["bottleneck.conv_block.3"].std() < high, scheme
+
+
+def test_norms_are_not_drawn():
+    """No bound and no incoming nodes: they start as the identity."""
+    for layer in (BatchNorm2d(3), GroupNorm(8, 16)):
+        assert layer.bound() == layer.incoming() == 0
+    with pytest.raises(NotImplementedError):
+        Layer().parameters()
 
 
 def test_the_same_seed_gives_the_same_bits():
