@@ -46,7 +46,7 @@ def judge_implementation(
     chosen = designed_cases(name, kind.dtype) if cases is None else list(cases)
     each = chosen if progress is None else progress(chosen, len(chosen))
     results = tuple(judge_case(case, forward, backward, profile=kind) for case in each)
-    return Report(name, kind.name, results, common_cause(results, kind))
+    return Report(name, kind.name, results, common_cause(results))
 
 
 def judge_case(
@@ -75,5 +75,5 @@ def judge_results(
             else:
                 yield CaseResult(case, kind.name, verdict_on(case.arguments, results, kind, diagnosed=False), ())
 
-    results = tuple(each())
-    return Report(name, kind.name, results, common_cause(results, kind))
+    found = tuple(each())
+    return Report(name, kind.name, found, common_cause(found))

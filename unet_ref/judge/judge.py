@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from .. import ops
 from ..backend import Array
 from ..check.bounds import Profile
 from ..check.table import OPERATIONS
-from .causes import cause
+from .causes import causes
 from .mistake import Arguments, Results, by_name
 from .tiers import Bench
 from .verdict import Verdict
@@ -72,10 +73,10 @@ def verdict_on(
     bench = Bench(arguments, profile, input_error)
     host = {name: on_host(value) for name, value in aligned(got, bench.ladder.names()).items()}
     tensors = tuple(bench.weigh(name, value) for name, value in host.items() if name in bench.ladder.names())
-    verdict = Verdict(arguments, bench.ladder.base.name, tensors)
+    verdict = Verdict(arguments, bench.ladder.base.name, tensors, got=host, ladder=bench.ladder)
     if verdict.verdict != "bug" or not diagnosed:
         return verdict
-    return Verdict(arguments, verdict.profile, tensors, cause(arguments, host, bench.ladder))
+    return replace(verdict, diagnosis=causes(arguments, host, bench.ladder))
 
 
 def call(

@@ -12,7 +12,7 @@ from ..backend import Array
 from ..check.bounds import PROFILES, Choice, Profile, profile_of
 from ..check.error_bound import error_bound
 from .mistake import Arguments, Results, right
-from .rounding import rounded
+from .rounding import rounded as rounded
 
 NORMS = ("batch_norm", "group_norm", "batch_norm_running_stats")
 BENT = ("sigmoid", "gelu", "glu", "binary_cross_entropy_with_logits", "cross_entropy")

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import collections
 from dataclasses import dataclass, field
 from typing import Any
 
 from .cases import DesignedCase
-from .verdict import BUG, Verdict, wrapped
+from .causes import explained, plain
+from .verdict import BUG, LOOSER, VACUOUS, Verdict, wrapped
 
 EXPLAINED = 3  # failures that a report for a person tells in full
+LISTED = 12  # and that it names
+
+
+CONDUCT = "conduct"
+OUTCOMES = {
+    BUG: "a bug",
+    LOOSER: "looser arithmetic",
+    VACUOUS: "no verdict, for rounding,",
+    CONDUCT: "something besides the numbers",
+}
 
 
 @dataclass(frozen=True)
@@ -33,7 +45,7 @@ class CaseResult:
             return "skipped"
         if self.verdict is not None and ((self.verdict.tensors and not self.verdict.ok) or not self.problems):
             return self.verdict.verdict
-        return "conduct"
+        return CONDUCT
 
     @property
     def reproducer(self) -> str:
@@ -75,7 +87,7 @@ class Report:
     name: str
     profile: str
     results: tuple[CaseResult, ...] = field(repr=False)
-    diagnosis: Any = None
+    diagnosis: tuple[Any, ...] | None = None
 
     @property
     def judged(self) -> tuple[CaseResult, ...]:
@@ -108,12 +120,13 @@ class Report:
     def __str__(self) -> str:
         lines = wrapped(self.headline, 0)
         if self.diagnosis is not None:
-            lines += ["", *(line for text in str(self.diagnosis).splitlines() for line in wrapped(text, 0))]
+            lines += ["", *(line for text in explained(self.diagnosis) for line in wrapped(text, 0))]
         for result in sorted(self.failures, key=_clarity)[:EXPLAINED]:
             lines += ["", *str(result).splitlines(), *("    " + line for line in result.reproducer.splitlines())]
-        more = sorted(result.case.label for result in sorted(self.failures, key=_clarity)[EXPLAINED:])
+        more = [repr(result.case.label) for result in sorted(self.failures, key=_clarity)[EXPLAINED:]]
         if more:
-            lines += ["", *wrapped(f"Wrong too: {'; '.join(more)}.", 0)]
+            rest = f" and {len(more) - LISTED} more" if len(more) > LISTED else ""
+            lines += ["", *wrapped(f"Not right either: {', '.join(more[:LISTED])}{rest}.", 0)]
         return "\n".join(lines)
 
     @property
@@ -126,16 +139,16 @@ class Report:
             return f"{who}: no case was judged.{not_judged}"
         if not failed:
             return f"{who}: right in all {judged} cases.{not_judged}"
-        bugs = sum(result.outcome == BUG for result in self.failures)
-        kinds = "" if bugs == failed else f" ({bugs} with a bug in the numbers)"
-        return f"{who}: wrong in {failed} of {judged} cases{kinds}.{not_judged}"
+        counts = collections.Counter(result.outcome for result in self.failures)
+        kinds = ", ".join(f"{OUTCOMES[outcome]} in {count}" for outcome, count in counts.most_common())
+        return f"{who}: right in {judged - failed} of {judged} cases; {kinds}.{not_judged}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return {
             "operation": self.name, "profile": self.profile, "ok": self.ok, "score": self.score,
             "judged": len(self.judged), "failed": len(self.failures), "skipped": len(self.skipped),
-            "diagnosis": None if self.diagnosis is None else str(self.diagnosis),
+            "diagnosis": plain(self.diagnosis or ()),
             "cases": [result.to_json() for result in self.results],
         }  # fmt: skip
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..backend import Array
+from .causes import explained, plain
 from .mistake import Arguments
 
 EXACT, ROUNDING, LOOSER, VACUOUS, BUG = "exact", "within rounding", "looser arithmetic", "vacuous", "bug"
@@ -87,12 +88,21 @@ class TensorVerdict:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The judge's verdict on one result. ``bool(verdict)`` is ``verdict.ok``; ``print(verdict)`` explains it."""
+    """The judge's verdict on one result. ``bool(verdict)`` is ``verdict.ok``; ``print(verdict)`` explains it.
+
+    Attributes
+    ----------
+        arguments, got, profile: the call, the tensors that were judged, the arithmetic that was asked for.
+        tensors: each one's own verdict.
+        diagnosis: the known mistakes that would give this, the likeliest first; ``None`` where there was no need to look.
+    """
 
     arguments: Arguments = field(repr=False)
     profile: str
     tensors: tuple[TensorVerdict, ...]
-    diagnosis: Any = None
+    diagnosis: tuple[Any, ...] | None = None
+    got: dict[str, Array] = field(default_factory=dict, repr=False, compare=False)
+    ladder: Any = field(default=None, repr=False, compare=False)
 
     @property
     def verdict(self) -> str:
@@ -127,14 +137,14 @@ class Verdict:
             if t.finding is not None:
                 lines += [line for text in t.finding.lines() for line in wrapped(text, 4)]
         if self.diagnosis is not None:
-            lines += ["", *(line for text in str(self.diagnosis).splitlines() for line in wrapped(text, 0))]
+            lines += ["", *(line for text in explained(self.diagnosis) for line in wrapped(text, 0))]
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return {
             "operation": self.arguments.name, "profile": self.profile, "ok": self.ok, "verdict": self.verdict,
-            "tier": self.tier, "diagnosis": None if self.diagnosis is None else str(self.diagnosis),
+            "tier": self.tier, "diagnosis": plain(self.diagnosis or ()),
             "tensors": [
                 {"tensor": t.tensor, "verdict": t.verdict, "tier": t.tier, "elements": t.elements,
                  "arithmetic": t.arithmetic, "note": t.note, "worst": finite(t.worst),

@@ -34,6 +34,7 @@ CONV2D: list[tuple[str, Shape, Shape, dict[str, Any]]] = [
     ("groups", (2, 4, 6, 5), (6, 2, 3, 2), {"groups": 2}),
     ("groups and stride", (2, 6, 7, 8), (9, 2, 2, 3), {"groups": 3, "stride": (2, 3), "padding": (0, 1)}),
     ("groups and dilation", (1, 4, 8, 7), (6, 2, 3, 2), {"groups": 2, "dilation": (2, 3), "padding": 1}),
+    ("groups and dilation, no bias", (1, 6, 5, 6), (6, 3, 2, 2), {"groups": 2, "dilation": 3}),
     ("depthwise", (2, 5, 6, 7), (5, 1, 3, 2), {"groups": 5, "padding": (1, 0)}),
     ("depthwise with stride", (2, 3, 9, 8), (3, 1, 3, 3), {"groups": 3, "stride": (2, 3), "padding": 1}),
     ("depthwise with two outputs a channel", (1, 3, 5, 6), (6, 1, 2, 3), {"groups": 3}),
@@ -81,6 +82,8 @@ TRANSPOSED: list[tuple[str, Shape, Shape, dict[str, Any]]] = [
     ("depthwise, 24 channels, stride 2", (1, 24, 3, 3), (24, 1, 3, 3), {"groups": 24, "stride": 2, "padding": 1}),
     ("1x1 with stride 2", (2, 3, 4, 3), (3, 2, 1, 1), {"stride": 2}),
     ("one pixel", (2, 3, 1, 1), (3, 2, 3, 4), {}),
+    ("groups and dilation, no bias", (1, 6, 3, 4), (6, 3, 2, 2), {"groups": 2, "dilation": 3}),
+    ("five channels in", (1, 5, 3, 4), (5, 2, 2, 3), {}),
     ("as many channels in as out", (1, 3, 3, 4), (3, 3, 2, 2), {}),
     ("image without a batch", (3, 4, 3), (3, 2, 2, 3), {"stride": (1, 2), "padding": (1, 0)}),
     ("batch of five", (5, 2, 3, 4), (2, 3, 3, 2), {"padding": 1}),
@@ -133,7 +136,7 @@ def _table(name: str, rows: list[tuple[str, Shape, Shape, dict[str, Any]]], outp
         fill = Fill(name, label)
         channels = weight[outputs] * (options.get("groups", 1) if outputs else 1)
         arrays = {"x": fill.whole(shape), "weight": fill.whole(weight, 7), "bias": fill.whole((channels,), 40)}
-        draft = Draft(label, arrays, options)
+        draft = Draft(label, arrays if "no bias" not in label else arrays | {"bias": None}, options)
         yield draft
         if label == "plain":
             yield draft._replace(label="no bias", arrays=arrays | {"bias": None})
