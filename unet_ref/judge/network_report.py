@@ -18,7 +18,7 @@ class Compared(NamedTuple):
     error: float
     bound: float
     ratio: float
-    index: tuple[int, ...]
+    where: tuple[int, ...]
     detail: str = ""
 
     @classmethod

@@ -24,6 +24,9 @@ from .network_report import Compared, NetworkReport
 EXACT = {"concat", "center_crop2d", "max_pool2d", "relu", "upsample_nearest2d", "reshape", "chunk"}
 
 
+RESHAPING = {"reshape", "chunk"}
+
+
 class AbsentError(LookupError):
     """A step cannot be judged: what went into it was not handed in."""
 
@@ -119,20 +122,20 @@ class Run:
     def _cast(self, array: Any) -> Any:
         return array.astype(self._dtype(), copy=False)
 
-    def _arrays(self, step: Step) -> dict[str, Any]:
+    def _arrays(self, step: Step, *, backward: bool = False) -> dict[str, Any]:
         """The arguments of a step by name: the candidate's activations, the state's parameters."""
         layer = self.model.layers.get(step.name)
         if step.op == "concat":
             return {"arrays": tuple(map(self.value, step.inputs))}
         if step.op == "film":
-            x, gamma, beta = step.inputs
-            return {"x": self.value(x), "gamma": self.value(gamma, 0), "beta": self.value(beta, 1)}
+            base, gamma, beta = step.inputs
+            return {"x": self.value(base), "gamma": self.value(gamma, 0), "beta": self.value(beta, 1)}
         if step.op == "add":
             return {"a": self.value(step.inputs[0]), "b": self.value(step.inputs[1])}
         try:
             x = self.value(step.inputs[0])
         except AbsentError:
-            if step.op != "relu" or f"activation.{step.name}" not in self.other:
+            if not backward or step.op != "relu" or f"activation.{step.name}" not in self.other:
                 raise
             x = self._cast(self.other[f"activation.{step.name}"])  # above 0 where the input is
         if x is None:
@@ -148,20 +151,11 @@ class Run:
         arriving: dict[str, list[tuple[Any, Any] | None]] = {}
         for step in reversed(self.steps.values()):
             yield from self._gradient_at(step, arriving)
-            if (
-                step.op in ("chunk", "reshape")
-                and step.name in arriving
-                and f"grad.activation.{step.name}" not in self.other
-            ):
-                arriving.setdefault(step.inputs[0], []).append(
-                    self._total(arriving[step.name])
-                )  # its bound goes with it
-                continue
-            upstream = self._upstream(step, arriving)
-            if upstream is None:
+            if step.op in RESHAPING and f"grad.activation.{step.name}" not in self.other:
+                arriving.setdefault(step.inputs[0], []).append(self._passed(step, arriving))
                 continue
             try:
-                parts = list(self._local(step, upstream))
+                parts = list(self._local(step, self._upstream(step, arriving)))
             except AbsentError:
                 for name in step.inputs:
                     arriving.setdefault(name, []).append(None)
@@ -179,6 +173,14 @@ class Run:
                 total, bound = self._total(arriving[name])
                 yield Compared.of(f"grad.input.{name}", "input", got, total.reshape(got.shape), bound)
 
+    def _passed(self, step: Step, arriving: Mapping[str, Any]) -> tuple[Any, Any] | None:
+        """The gradient that goes through a step which only arranges numbers anew, and its bound with it."""
+        if not self._whole_sum(step.name, arriving):
+            return None
+        total, bound = self._total(arriving[step.name])
+        shape = step.arguments[0] if step.op == "reshape" else total.shape
+        return total.reshape(shape), np.reshape(bound, shape)
+
     def _gradient_at(self, step: Step, arriving: Mapping[str, Any]) -> Iterator[Compared]:
         got = self.other.get(f"grad.activation.{step.name}")
         if got is not None and self._whole_sum(step.name, arriving) and step.op != "chunk":
@@ -188,10 +190,13 @@ class Run:
     def _upstream(self, step: Step, arriving: Mapping[str, Any]) -> Any:
         got = self.other.get(f"grad.activation.{step.name}")
         if got is None and self._whole_sum(step.name, arriving):
-            got = self._total(arriving[step.name])[0]
+            total, bound = self._total(arriving[step.name])
+            got = None if np.any(bound) else total  # the candidate's own cannot be told from it
         if got is None and step.output_shape == tuple(self.reference["grad_output"].shape):
             got = self.reference["grad_output"]
-        return None if got is None else self._cast(got)
+        if got is None:
+            raise AbsentError(step.name)
+        return self._cast(got)
 
     def _local(self, step: Step, upstream: Any) -> Iterator[tuple[str, Any, Any]]:
         """What one step makes of its upstream gradient: for each input (by its maker's name), weight and bias."""
@@ -206,15 +211,17 @@ class Run:
         elif step.op == "chunk":
             yield step.inputs[0], upstream, 0.0
         else:
-            bounds = error_bound(step.op, self._arrays(step), self._options(step), upstream, profile=self.profile)
-            grads, errors = by_name(bounds.reference[1], self._arrays(step)), bounds.grads
+            arrays = self._arrays(step, backward=True)
+            bounds = error_bound(step.op, arrays, self._options(step), upstream, profile=self.profile)
+            grads, errors = by_name(bounds.reference[1], arrays), bounds.grads
             if step.op == "concat":
-                yield from zip(step.inputs, grads["arrays"], errors["arrays"], strict=True)
+                for name, gradient, error in zip(step.inputs, grads["arrays"], errors["arrays"], strict=True):
+                    yield name, gradient, error
             elif step.op == "film":
                 yield step.inputs[0], grads["x"], errors["x"]
                 if step.inputs[1] == step.inputs[2]:  # the two halves of one vector
-                    halves = (np.concatenate([d["gamma"], d["beta"]], axis=1) for d in (grads, errors))
-                    yield (step.inputs[1], *halves)
+                    whole, bound = (np.concatenate([d["gamma"], d["beta"]], axis=1) for d in (grads, errors))
+                    yield step.inputs[1], whole, bound
                 else:
                     yield step.inputs[1], grads["gamma"], errors["gamma"]
                     yield step.inputs[2], grads["beta"], errors["beta"]
