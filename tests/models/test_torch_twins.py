@@ -148,3 +148,43 @@ def test_recording_again_gives_the_recorded_numbers(name):
         assert str(again["cases"]) == str(recorded["cases"])
         for key in set(again) - {"cases"}:
             np.testing.assert_allclose(again[key], recorded[key], rtol=1e-9, atol=1e-9, err_msg=key)
+
+
+@MODES
+@pytest.mark.parametrize("name", sorted(set(MODELS) - {"unet2"}))  # unet2's steps are no modules
+def test_every_activation_and_its_gradient(name, training):
+    """Where a step of ours is a module of the twin, both have the same output there, and the same gradient."""
+    case = next(case for case in CASES if case.name == name)
+    rng = np.random.default_rng(11)
+    model, twin = build(case), torch_twins.build(case.name, case.options)
+    state, inputs = random_state(model, rng), random_inputs(model, case, rng)
+    grad_output = rng.standard_normal(model.output_shape(*case.shapes))
+    trace = model.trace(state, *inputs.values(), training=training, record="all")
+    grads = model.backward(state, trace, grad_output, record=True)
+
+    outputs, called = {}, []
+
+    def keep(step):
+        def hook(module, arguments, output):
+            called.append(step)
+            output.retain_grad()
+            outputs[step] = output
+
+        return hook
+
+    for step, module in twin.named_modules():
+        if isinstance(module, torch.nn.ReLU):
+            module.inplace = False  # or it would overwrite what is compared
+        if (
+            step in trace.steps and not list(module.children()) and not step.endswith("bn3")
+        ):  # += goes over bn3's output
+            module.register_forward_hook(keep(step))
+    torch_twins.run(twin, state, inputs, grad_output, training=training)
+    once = [step for step in outputs if called.count(step) == 1]  # a bottleneck calls its one ReLU three times
+    assert len(once) > 0.5 * len(trace)
+    for step in once:
+        for ours, tensor in ((trace[step], outputs[step]), (grads.activations[step], outputs[step].grad)):
+            theirs = tensor.detach().numpy()
+            np.testing.assert_allclose(
+                ours.reshape(theirs.shape), theirs, rtol=0, atol=TOLERANCE * np.abs(theirs).max(), err_msg=step
+            )
