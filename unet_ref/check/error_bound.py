@@ -72,9 +72,10 @@ def error_bound(
     with quiet():
         errors = FAMILIES[name](given)
         both = (kind, kind.reference)  # the candidate's arithmetic, and the reference's own
-        output = _total(given.y, *(errors.output(p) for p in both))
+        undefined = _undefined(given)
+        output = _total(undefined, given.y, *(errors.output(p) for p in both))
         grads = {
-            key: None if key not in errors.grads else _total(value, *(errors.grads[key](p) for p in both))
+            key: None if key not in errors.grads else _total(undefined, value, *(errors.grads[key](p) for p in both))
             for key, value in given.grads.items()
         }
         bounds = {"output": output, **grads}
@@ -137,15 +138,31 @@ def _cast(value: Any, dtype: Any) -> Any:
     return value if value.dtype.kind in "iu" else value.astype(dtype)
 
 
-def _total(value: Any, *errors: Any) -> Any:
-    return _map(_elementwise, value, *errors)
+def _undefined(given: Given) -> float:
+    """The bound where the reference is NaN or infinite.
+
+    If all arguments are finite it is so by its own overflow, or by 0/0, which another way to compute may avoid; else, and
+    where there are no arguments, every right result is the same.
+    """
+    arrays = [np.asarray(a) for a in _flat((given.grad_output, *given.arrays.values(), given.options.get("value")))]
+    return np.inf if all(np.isfinite(array).all() and array.size for array in arrays) else 0.0
 
 
-def _elementwise(value: Array, *errors: Array) -> Array:
-    """The sum of the errors, rounded up; 0 where the value is not finite, infinite where nothing could be computed."""
+def _flat(value: Any) -> list[Any]:
+    if isinstance(value, tuple):
+        return [array for item in value for array in _flat(item)]
+    return [] if value is None else [value]
+
+
+def _total(undefined: float, value: Any, *errors: Any) -> Any:
+    return _map(lambda value, *errors: _elementwise(undefined, value, *errors), value, *errors)
+
+
+def _elementwise(undefined: float, value: Array, *errors: Array) -> Array:
+    """The sum of the errors, rounded up; infinite where nothing could be computed."""
     total = np.broadcast_to(sum(errors) * SAFE, np.shape(value)).astype(np.float64)
     total = np.where(np.isnan(total), np.inf, total)
-    return np.where(np.isfinite(value), total, 0.0)
+    return np.where(np.isfinite(value), total, undefined)
 
 
 def _vacuous(bound: Array, value: Array) -> Array:

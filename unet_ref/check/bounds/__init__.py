@@ -1,7 +1,7 @@
 """The computed error bounds, a file for each family of operations; ``error_bound`` is how to ask for them."""
 
 from .activation import gelu, glu, sigmoid
-from .convolution import convolution, linear
+from .convolution import conv2d, conv_transpose2d, linear
 from .copying import center_crop2d, concat, pad2d, relu
 from .family import Choice, Errors, Family, Given
 from .loss import binary_cross_entropy_with_logits, cross_entropy, mse_loss
@@ -13,8 +13,8 @@ from .resampling import upsample_bilinear2d, upsample_nearest2d
 __all__ = ["FAMILIES", "PROFILES", "Choice", "Errors", "Given", "Profile", "profile_of"]
 
 FAMILIES: dict[str, Family] = {
-    "conv2d": convolution,
-    "conv_transpose2d": convolution,
+    "conv2d": conv2d,
+    "conv_transpose2d": conv_transpose2d,
     "linear": linear,
     "max_pool2d": max_pool2d,
     "avg_pool2d": avg_pool2d,

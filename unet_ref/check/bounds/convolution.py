@@ -9,18 +9,51 @@ of products that an element has: less than C/G * KH * KW at the border, where ta
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ... import ops
 from ...backend import Array
-from .family import Error, Errors, Given, backward
+from ...ops.window import Pads, pads, pair
+from .family import Error, Errors, Given, absolute, backward
 from .profiles import Profile
+from .winograd import tiled, tiled_input, tiled_weight
+
+Tiled = Callable[[int], tuple[Array, int]]  # m -> magnitude, roundings
 
 
-def convolution(given: Given) -> Errors:
-    """``conv2d`` and ``conv_transpose2d``, which is the adjoint of the former and has the same sums."""
+def conv2d(given: Given) -> Errors:
+    """Direct sums, or Winograd's algorithm where it applies."""
+    options = given.options
+    x, weight, dy = absolute((given.arrays["x"], given.arrays["weight"], given.grad_output))
+    sides, groups = _sides(given), options.get("groups", 1)
+    ones = [pair("conv2d", name, options.get(name, 1)) for name in ("stride", "dilation")]
+    if weight.shape[2:] != (3, 3) or ones != [(1, 1), (1, 1)]:
+        return _convolution(given, {})
+    return _convolution(
+        given,
+        {
+            "output": lambda m: tiled(m, x, weight, sides, groups),
+            "x": lambda m: tiled_input(m, dy, weight, sides, groups),
+            "weight": lambda m: tiled_weight(m, dy, x, sides, groups),
+        },
+    )
+
+
+def _sides(given: Given) -> Pads:
+    """The padding; of ``"same"`` that of a 3x3 kernel."""
+    padding = given.options.get("padding", 0)
+    return pads("conv2d", {"same": 1, "valid": 0}[padding] if isinstance(padding, str) else padding)
+
+
+def conv_transpose2d(given: Given) -> Errors:
+    """Direct sums: those of the convolution that it is the adjoint of."""
+    return _convolution(given, {})
+
+
+def _convolution(given: Given, winograd: dict[str, Tiled]) -> Errors:
     x, weight, y, groups = given.arrays["x"], given.arrays["weight"], given.y, given.options.get("groups", 1)
     channels, outputs, samples = x.shape[-3] // groups, y.shape[-3] // groups, math.prod(x.shape[:-3])
     options = {key: value for key, value in given.options.items() if key != "groups"}
@@ -28,32 +61,44 @@ def convolution(given: Given) -> Errors:
     # of one channel: how many pixels each output sees, and how many outputs see each pixel and each tap
     seen = getattr(ops, given.name)(**one, **options)
     seeing = backward(given.name, np.ones(seen.shape), one, options)
-    terms_of = {"x": outputs * seeing["x"], "weight": samples * seeing["weight"], "bias": samples * seen.size}
-    return _bilinear(given, channels * seen, terms_of)
+    terms_of = {
+        "output": channels * seen,
+        "x": outputs * seeing["x"],
+        "weight": samples * seeing["weight"],
+        "bias": samples * seen.size,
+    }
+    return _bilinear(given, terms_of, winograd)
 
 
 def linear(given: Given) -> Errors:
     """Every sum has as many products as there are inputs, outputs or samples."""
-    weight, samples = given.arrays["weight"], math.prod(given.arrays["x"].shape[:-1])
-    return _bilinear(given, weight.shape[1], {"x": weight.shape[0], "weight": samples, "bias": samples})
+    (outputs, inputs), samples = given.arrays["weight"].shape, math.prod(given.arrays["x"].shape[:-1])
+    return _bilinear(given, {"output": inputs, "x": outputs, "weight": samples, "bias": samples}, {})
 
 
-def _bilinear(given: Given, terms: Any, terms_of: dict[str, Any]) -> Errors:
-    magnitude, magnitudes = given.magnitude(), given.magnitudes()
-    bias = given.arrays.get("bias")
+def _bilinear(given: Given, terms: dict[str, Any], winograd: dict[str, Tiled]) -> Errors:
+    magnitudes = {"output": given.magnitude(), **given.magnitudes()}
+    bias = absolute(given.arrays.get("bias"))
+
+    def error(profile: Profile, name: str, more: int = 0) -> Array:
+        factors = 0 if name == "bias" else 2
+        direct = profile.products(magnitudes[name], terms[name] + more, factors=factors)
+        if profile.winograd is None or name not in winograd:
+            return direct
+        magnitude, roundings = winograd[name](profile.winograd)
+        if more:
+            magnitude = magnitude + bias[:, None, None]
+        return np.maximum(direct, profile.products(magnitude, roundings + more, factors=factors))
 
     def output(profile: Profile) -> Array:
-        error = profile.products(magnitude, terms + (bias is not None), factors=2)
+        total = error(profile, "output", more=bias is not None)
         if (
             bias is not None and profile.u_out > profile.u_acc
         ):  # the bias may be added to a result that is stored already
-            error = error + profile.u_out * (magnitude + 2 * error) + profile.tiny_out
-        return profile.stored(given.y, error)
+            total = total + profile.u_out * (magnitudes["output"] + 2 * total) + profile.tiny_out
+        return profile.stored(given.y, total)
 
     def gradient(name: str) -> Error:
-        factors = 0 if name == "bias" else 2
-        return lambda profile: profile.stored(
-            given.grads[name], profile.products(magnitudes[name], terms_of[name], factors=factors)
-        )
+        return lambda profile: profile.stored(given.grads[name], error(profile, name))
 
     return Errors(output, {name: gradient(name) for name, grad in given.grads.items() if grad is not None})

@@ -44,7 +44,7 @@ def pad2d(given: Given) -> Errors:
     border = np.abs(ops.pad2d(np.zeros(given.arrays["x"].shape), **given.options))
 
     def output(profile: Profile) -> Array:
-        return np.where(border > 0, profile.u_out * border + profile.tiny_out, 0)
+        return np.where((border > 0) & np.isfinite(border), profile.u_out * border + profile.tiny_out, 0)
 
     return Errors(output, collected(given))
 

@@ -67,13 +67,14 @@ def cross_entropy(given: Given) -> Errors:
 
     def loss(profile: Profile) -> Array:
         z, _, total = parts(profile)
-        mine = Rounded(profile, *((a * chosen).sum(axis=1, keepdims=True) for a in (z.value, z.error)))
+        mine = Rounded(profile, *(np.where(chosen, a, 0).sum(axis=1, keepdims=True) for a in (z.value, z.error)))
         return _mean((log(total) - mine).widened(profile.gamma(3) * np.abs(largest))).stored()
 
     def gradient(profile: Profile) -> Array:
         z, powers, total = parts(profile)
         by_division = powers / total
-        by_difference = exp(z - log(total))  # PyTorch keeps log(softmax)
+        # PyTorch keeps log(softmax); others subtract max + log(total), which the max rounds
+        by_difference = exp((z - log(total)).widened(profile.gamma(3) * np.abs(largest)))
         softmax = by_division.widened(by_difference.error)
         slopes = (softmax - chosen.astype(x.dtype)) * _share(profile, dy, target.size)
         return slopes.after(ASSOCIATED).stored().reshape(x.shape)

@@ -122,6 +122,15 @@ PROFILES = {
         replace(FLOAT16, tiny=FLOAT32.tiny, **TENSOR),
         replace(FLOAT32, name="bfloat16", title="bfloat16", dtype="bfloat16", u_out=UB16, tiny_out=2.0**-134, **TENSOR),
         replace(FLOAT16, name="float16-accumulate", title="float16, sums in float16 too"),
+        replace(
+            FLOAT32,
+            name="bfloat16-accumulate",
+            title="bfloat16, sums in bfloat16 too",
+            dtype="bfloat16",
+            u_acc=UB16,
+            u_out=UB16,
+            tiny_out=2.0**-134,
+        ),
         # truncated, as some kernels do, a TF32 factor is off by twice its unit roundoff
         replace(FLOAT32, name="tf32", title="float32, factors rounded to TF32", u_in=2 * U16, **TENSOR),
         replace(

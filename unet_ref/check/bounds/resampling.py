@@ -46,7 +46,8 @@ def upsample_nearest2d(given: Given) -> Errors:
 
 def _nearest(outputs: int, ratio: Fraction, early: bool) -> Taps:
     """The pixel that each output copies; ``early``: what a coordinate up to 4u smaller in float32 would copy."""
-    shrink = 1 - Fraction(4 * U32) if early else ONE
+    exact = ratio.denominator & (ratio.denominator - 1) == 0  # a power of two: nothing is rounded
+    shrink = 1 - Fraction(4 * U32) if early and not exact else ONE
     return [[(math.floor(i * ratio * shrink), ONE)] for i in range(outputs)]
 
 

@@ -34,9 +34,10 @@ class Rounded:
 
     def after(self, roundings: float, tiny: float = 0.0) -> Rounded:
         """The same, rounded so many times."""
-        error = self.error + self.profile.gamma(roundings) * (self.size + self.error)
-        error = np.where(self.size > 0, error + tiny, error)
-        return Rounded(self.profile, self.value, np.where(self.size > self.profile.largest, np.inf, error))
+        rounded = self.error + self.profile.gamma(roundings) * (self.size + self.error) + tiny
+        rounded = np.where(self.size > self.profile.largest, np.inf, rounded)
+        given = np.isinf(self.value) | (self.size == 0)  # infinite, or 0, because arguments are: both are exact
+        return Rounded(self.profile, self.value, np.where(given, self.error, rounded))
 
     def stored(self) -> Array:
         """The error once the result is stored."""
@@ -69,12 +70,6 @@ class Rounded:
         value, least = self.value / other.value, np.abs(other.value) - 2 * other.error
         error = (self.error + (np.abs(value) + self.error) * other.error) / np.where(least > 0, least, 0)
         return Rounded(self.profile, value, error).after(1, self.profile.tiny)
-
-    def __radd__(self, other: Any) -> Rounded:
-        return self.__add__(other)
-
-    def __rmul__(self, other: Any) -> Rounded:
-        return self.__mul__(other)
 
     def __rsub__(self, other: Any) -> Rounded:
         return (-self).__add__(other)
