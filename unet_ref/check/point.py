@@ -13,6 +13,8 @@ from .slopes import COMPLEX_STEP
 from .stacking import stackable
 from .subject import Subject
 
+UNDERFLOW = 1e-300  # whatever is smaller has lost digits
+
 
 @dataclass(frozen=True)
 class Options:
@@ -53,9 +55,9 @@ class Point:
         gradient, samples = self.gradients[position], self.samples[position]
         if direction is None:
             # a rounding error that stays the same nearby (1 - p where p rounds to 1) is seen by none of the samples
-            return largest_rounding(samples) + 8 * EPS * np.max(np.abs(gradient), initial=0.0)
+            return largest_rounding(samples) + 8 * EPS * np.max(np.abs(gradient), initial=0.0) + UNDERFLOW
         along = np.sum(samples * direction, axis=tuple(range(1, samples.ndim)))
-        return largest_rounding(along) + 8 * EPS * np.sum(np.abs(gradient * direction))
+        return largest_rounding(along) + 8 * EPS * np.sum(np.abs(gradient * direction)) + UNDERFLOW
 
 
 def settle(subject: Subject, v: Array | None, options: Options) -> Point:

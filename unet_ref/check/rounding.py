@@ -40,11 +40,19 @@ def roughness(
 
 
 def working_nudge(subject: Subject, y: Array, rng: np.random.Generator) -> float:
-    """The nudge for the precision that ``forward`` works in, whatever its dtype: the least that most outputs answer to."""
+    """The nudge for the precision that ``forward`` works in, whatever its dtype.
+
+    Where most outputs do not answer to a nudge in float64, as they do to larger ones, either they hardly depend on the
+    inputs, and change by little; or they are rounded coarsely, and change by that rounding at least.
+    """
     directions = tuple(rng.uniform(-1, 1, np.shape(array)) for array in (y, *subject.arrays))
-    answers = [_nudged(subject, y, directions, nudge)[0].y() != y for nudge in NUDGES]
-    can = np.count_nonzero(answers[-1])
-    return next(nudge for nudge, answer in zip(NUDGES, answers, strict=True) if 2 * np.count_nonzero(answer) >= can)
+    changes = [np.abs(_nudged(subject, y, directions, nudge)[0].y() - y) for nudge in NUDGES]
+    answering = [np.count_nonzero(change) for change in changes]
+    relative = np.concatenate([(change[change > 0] / np.abs(y[change > 0])).ravel() for change in changes])
+    least = np.min(relative, initial=np.inf)
+    if 2 * answering[0] >= answering[-1] or least < 2.0**-30:
+        return NUDGES[0]
+    return NUDGES[1] if least < 2.0**-17 else NUDGES[2]
 
 
 def _nudged(subject: Subject, v: Array, directions: tuple[Array, ...], by: float) -> tuple[Subject, Array]:
