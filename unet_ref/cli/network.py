@@ -19,15 +19,19 @@ INPUTS = {
 }  # as the seeds have them
 
 
-def add_model(parser: argparse.ArgumentParser, *, modes: bool = True) -> None:
-    """The arguments: the network, its constructor's, its input's shape; ``modes``: whether ``--eval`` makes sense."""
+def add_model(parser: argparse.ArgumentParser, *, training: bool = False) -> None:
+    """The arguments: the network, its constructor's, its input's shape; ``training``: for that alone.
+
+    Training knows no evaluation mode, and not float16, in which Adam's ``eps`` would be 0.
+    """
     parser.add_argument("model", choices=sorted(MODELS), metavar="MODEL", help=", ".join(MODELS))
     parser.add_argument("--set", action="append", default=[], metavar="ARGUMENT=NUMBER", dest="options",
                         help="an argument of its constructor, such as base_channels=8")  # fmt: skip
     parser.add_argument("--input", metavar="N,C,H,W", help="shape of the image")
-    parser.add_argument("--dtype", choices=("float16", "float32", "float64"), default="float32")
+    dtypes = ("float32", "float64") if training else ("float16", "float32", "float64")
+    parser.add_argument("--dtype", choices=dtypes, default="float32")
     parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn (default 0)")
-    if modes:
+    if not training:
         parser.add_argument("--eval", action="store_true", help="batch norm by running statistics, not the batch's")
 
 

@@ -90,10 +90,11 @@ def cost_table(planned: Plan, *, blocks: bool = False) -> str:
     steps = block_sums(planned.steps) if blocks else planned.steps
     rows = [[step.op, _times(step.shape), *(human(n) if n else "-" for n in step[4:7])] for step in steps]
     totals = (human(n) for n in (planned.parameters, planned.multiply_adds, planned.nbytes))
-    header = ["activation", "operation", "shape", "params", "mul-adds", "bytes"]
+    header = ["block" if blocks else "activation", "operation", "shape", "params", "mul-adds", "bytes"]
     total = ["total", f"{len(planned.steps)} steps", "", *totals]
+    shared = [""] * len(steps) if blocks else headings(step.name for step in steps)
     peaks = f"forward {human(planned.forward_peak)}B, forward and backward {human(planned.backward_peak)}B"
-    return f"{headed(header, steps, rows, [total])}\n\npeak memory beside the parameters: {peaks}"
+    return f"{headed(header, steps, shared, rows, [total])}\n\npeak memory beside the parameters: {peaks}"
 
 
 def value_table(planned: Plan, values: dict[str, tuple[float, ...]]) -> str:
@@ -104,12 +105,14 @@ def value_table(planned: Plan, values: dict[str, tuple[float, ...]]) -> str:
         for step in planned.steps
     ]  # fmt: skip
     header = ["activation", "shape", "mean", "spread", "of gradient: mean", "spread"]
-    return headed(header, planned.steps, rows, [])
+    return headed(header, planned.steps, headings(step.name for step in planned.steps), rows, [])
 
 
-def headed(header: Sequence[str], steps: Sequence[PlannedStep], rows: Sequence[Sequence[str]], last: list[Any]) -> str:
-    """A table of named steps: where names are long, what several share stands above them as a heading."""
-    shared = headings(step.name for step in steps)
+def headed(
+    header: Sequence[str], steps: Sequence[PlannedStep], shared: Sequence[str], rows: Sequence[Sequence[str]],
+    last: Sequence[Sequence[str]],
+) -> str:  # fmt: skip
+    """A table of named steps: what the names of several share stands above them as a heading."""
     names = [f"  {s.name.removeprefix(f'{h}.')}" if h else s.name for s, h in zip(steps, shared, strict=True)]
     body = [[name, *row] for name, row in zip(names, rows, strict=True)]
     first = header.index("shape") + 1
@@ -142,7 +145,8 @@ def block_sums(steps: Iterable[PlannedStep]) -> list[PlannedStep]:
     for name, group in itertools.groupby(steps, key=lambda step: block(step.name)):
         members = list(group)
         costs = (sum(column) for column in zip(*(step[4:7] for step in members), strict=True))
-        sums.append(PlannedStep(name, f"{len(members)} steps", (), members[-1].shape, *costs))
+        whole = PlannedStep(name, f"{len(members)} steps", (), members[-1].shape, *costs)
+        sums.append(whole if len(members) > 1 else members[0])
     return sums
 
 
