@@ -15,7 +15,12 @@ from .console import INTERRUPTED, NO_BACKEND, USAGE, CommandError, say
 COMMANDS = {
     "verify": "every link of the chain of trust, for every operation and network, one row each",
     "gradcheck": "check your own gradient: module:forward module:backward",
+    "trace": "every activation of a network: shape, cost, memory; with --svg its drawing",
+    "export": "one file with a run of a network: state, inputs, every activation, every gradient",
     "compare": "another implementation's run of a network against an export: the first guilty layer",
+    "cases": "designed cases as files, for implementations in any language",
+    "judge": "is their implementation right, and if not, which mistake is it? files, functions or a library",
+    "train": "a short training run of a network on small data made on the spot",
     "doctor": "what is installed, which BLAS and kernel NumPy uses, whether CuPy sees a device",
 }
 

@@ -14,7 +14,7 @@ from .. import ops
 from ..backend import Array
 from ..check.bounds import Profile
 from ..check.table import OPERATIONS
-from .causes import causes
+from .causes import cause
 from .mistake import Arguments, Results, by_name
 from .tiers import Bench
 from .verdict import Verdict
@@ -76,7 +76,7 @@ def verdict_on(
     verdict = Verdict(arguments, bench.ladder.base.name, tensors, got=host, ladder=bench.ladder)
     if verdict.verdict != "bug" or not diagnosed:
         return verdict
-    return replace(verdict, diagnosis=causes(arguments, host, bench.ladder))
+    return replace(verdict, diagnosis=cause(arguments, host, bench.ladder))
 
 
 def call(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .cases import DesignedCase
-from .causes import explained, plain
+from .causes import Causes
 from .verdict import BUG, LOOSER, VACUOUS, Verdict, wrapped
 
 EXPLAINED = 3  # failures that a report for a person tells in full
@@ -87,7 +87,7 @@ class Report:
     name: str
     profile: str
     results: tuple[CaseResult, ...] = field(repr=False)
-    diagnosis: tuple[Any, ...] | None = None
+    diagnosis: Causes | None = None
 
     @property
     def judged(self) -> tuple[CaseResult, ...]:
@@ -120,7 +120,7 @@ class Report:
     def __str__(self) -> str:
         lines = wrapped(self.headline, 0)
         if self.diagnosis is not None:
-            lines += ["", *(line for text in explained(self.diagnosis) for line in wrapped(text, 0))]
+            lines += ["", *(line for text in str(self.diagnosis).splitlines() for line in wrapped(text, 0))]
         for result in sorted(self.failures, key=_clarity)[:EXPLAINED]:
             lines += ["", *str(result).splitlines(), *("    " + line for line in result.reproducer.splitlines())]
         more = [repr(result.case.label) for result in sorted(self.failures, key=_clarity)[EXPLAINED:]]
@@ -148,7 +148,7 @@ class Report:
         return {
             "operation": self.name, "profile": self.profile, "ok": self.ok, "score": self.score,
             "judged": len(self.judged), "failed": len(self.failures), "skipped": len(self.skipped),
-            "diagnosis": plain(self.diagnosis or ()),
+            "diagnosis": [] if self.diagnosis is None else self.diagnosis.to_json(),
             "cases": [result.to_json() for result in self.results],
         }  # fmt: skip
 

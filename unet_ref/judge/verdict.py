@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..backend import Array
-from .causes import explained, plain
+from .causes import Causes
 from .mistake import Arguments
 
 EXACT, ROUNDING, LOOSER, VACUOUS, BUG = "exact", "within rounding", "looser arithmetic", "vacuous", "bug"
@@ -100,7 +100,7 @@ class Verdict:
     arguments: Arguments = field(repr=False)
     profile: str
     tensors: tuple[TensorVerdict, ...]
-    diagnosis: tuple[Any, ...] | None = None
+    diagnosis: Causes | None = None
     got: dict[str, Array] = field(default_factory=dict, repr=False, compare=False)
     ladder: Any = field(default=None, repr=False, compare=False)
 
@@ -137,14 +137,14 @@ class Verdict:
             if t.finding is not None:
                 lines += [line for text in t.finding.lines() for line in wrapped(text, 4)]
         if self.diagnosis is not None:
-            lines += ["", *(line for text in explained(self.diagnosis) for line in wrapped(text, 0))]
+            lines += ["", *(line for text in str(self.diagnosis).splitlines() for line in wrapped(text, 0))]
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return {
             "operation": self.arguments.name, "profile": self.profile, "ok": self.ok, "verdict": self.verdict,
-            "tier": self.tier, "diagnosis": plain(self.diagnosis or ()),
+            "tier": self.tier, "diagnosis": [] if self.diagnosis is None else self.diagnosis.to_json(),
             "tensors": [
                 {"tensor": t.tensor, "verdict": t.verdict, "tier": t.tier, "elements": t.elements,
                  "arithmetic": t.arithmetic, "note": t.note, "worst": finite(t.worst),
