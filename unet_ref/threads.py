@@ -15,7 +15,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -94,6 +94,11 @@ def _taken(todo: deque[T]) -> Iterator[T]:
         yield task
 
 
+def _help(work: Callable[[], None]) -> None:
+    with one_blas_thread():  # where BLAS has a number for each thread, the caller's is not this one's
+        work()
+
+
 class _Threads:
     """The helpers that all callers of this process share."""
 
@@ -122,7 +127,7 @@ class _Threads:
             if pool is not None:
                 with contextlib.suppress(RuntimeError):  # the interpreter is about to end: the caller works alone
                     # NumPy's error state lives in the context: each helper has a copy of the caller's
-                    futures.extend(pool.submit(contextvars.copy_context().run, work) for _ in range(count))
+                    futures.extend(pool.submit(contextvars.copy_context().run, _help, work) for _ in range(count))
             yield begun
         finally:
             begun += [future for future in futures if not future.cancel()]
@@ -141,36 +146,72 @@ class _Threads:
         return self.pool
 
 
+class _Library(NamedTuple):
+    """How to get and set the number of threads of one BLAS library."""
+
+    get: Callable[[], int]
+    set: Callable[[int], object]
+    of_each_thread: bool
+
+
 class _OneBlasThread:
-    """BLAS has one number of threads for the whole process: the first who comes lowers it, the last restores it."""
+    """One BLAS thread as long as anybody is in here.
+
+    Most libraries have one number for the process: the first who comes notes and lowers it, the last who goes restores
+    it. OpenBLAS on top of OpenMP has one for each thread, which each thread lowers and restores for itself.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
+        self.libraries: list[_Library] | None = None
         self.users = 0
-        self.controller: Any = None
-        self.lowered: Any = None
+        self.noted: list[tuple[_Library, int]] = []
 
     def __enter__(self) -> None:
         with self.lock:
-            if self.controller is None:
-                from threadpoolctl import ThreadpoolController  # noqa: PLC0415
-
-                self.controller = ThreadpoolController()  # looks through all loaded libraries: once
+            if self.libraries is None:
+                self.libraries = _blas_libraries()
             if self.users == 0:
-                self.lowered = self.controller.limit(limits=1, user_api="blas")
+                self.noted = _lower(library for library in self.libraries if not library.of_each_thread)
             self.users += 1
+        _inside.__dict__.setdefault("noted", []).append(
+            _lower(library for library in self.libraries if library.of_each_thread)
+        )
 
     def __exit__(self, *_: object) -> None:
+        _restore(_inside.noted.pop())
         with self.lock:
             self.users -= 1
             if self.users == 0:
-                self.restore()
+                _restore(self.noted)
 
-    def restore(self) -> None:
-        """Gives BLAS its threads back."""
-        if self.lowered is not None:
-            self.lowered.restore_original_limits()
-            self.lowered = None
+
+def _lower(libraries: Iterable[_Library]) -> list[tuple[_Library, int]]:
+    noted = [(library, library.get()) for library in libraries]
+    for library, _ in noted:
+        library.set(1)
+    return noted
+
+
+def _restore(noted: list[tuple[_Library, int]]) -> None:
+    for library, number in noted:
+        library.set(number)
+
+
+def _blas_libraries() -> list[_Library]:
+    from threadpoolctl import ThreadpoolController  # noqa: PLC0415
+
+    return [
+        _Library(
+            found.get_num_threads,
+            # threadpoolctl lets only the first thread set OpenBLAS's number and ignores others in silence, but the
+            # last who goes from here need not be the first who came
+            getattr(found, "_real_set_num_threads", found.set_num_threads),
+            getattr(found, "threading_layer", None) == "openmp",
+        )
+        for found in ThreadpoolController().lib_controllers  # looks through all libraries: some milliseconds
+        if found.user_api == "blas"
+    ]
 
 
 _threads = _Threads()
@@ -189,11 +230,11 @@ def one_blas_thread() -> contextlib.AbstractContextManager[None]:
 
 def _after_fork() -> None:
     """A child process has none of its parent's threads, and nobody who would release its locks."""
-    _blas.restore()
+    if _blas.users:
+        _restore(_blas.noted)
     _blas.__init__()  # type: ignore[misc]
     _threads.__init__()  # type: ignore[misc]
     _inside.parallel = False
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+getattr(os, "register_at_fork", lambda **_: None)(after_in_child=_after_fork)  # Windows has no fork
