@@ -178,6 +178,8 @@ def test_half_precision():
 def test_what_does_not_fit_is_said():
     with pytest.raises(ShapeError, match=r"compare_torch: model_id \('u'\) must be one of unet2"):
         compare_torch(twin("unet2"), "u", {})
+    with pytest.raises(ShapeError, match=r"inputs \(y\) must have the image x"):
+        compare_torch(twin("unet2"), "unet2", {"y": (2, 1, 8, 6)}, options={"base_channels": 2})
     module = twin("unet2")
     module.down1_1.weight.data = module.down1_1.weight.data.to(torch.complex64)
     with pytest.raises(DTypeError, match=r"module's dtype \(complex64\)"):

@@ -48,7 +48,9 @@ def compare_torch(
         raise DTypeError(f"compare_torch: module's dtype ({kind}) must be float64, float32, float16 or bfloat16")
     tensors = {name: _tensor(torch, inputs.get(name), dtype, seed) for seed, name in enumerate(model.inputs)}
     state = {name: _numpy(value) for name, value in module.state_dict().items()}
-    arrays = {name: None if tensor is None else _numpy(tensor) for name, tensor in tensors.items()}
+    arrays: dict[str, Any] = {name: None if tensor is None else _numpy(tensor) for name, tensor in tensors.items()}
+    if arrays["x"] is None:
+        raise ShapeError(f"compare_torch: inputs ({', '.join(inputs)}) must have the image x")
     shape = arrays["x"].shape
     steps = model.shape_trace(
         *(None if a is None else a.shape for a in arrays.values()), training=module.training

@@ -1,0 +1,82 @@
+"""``unet-ref judge torch|jax|onnxruntime|onnx.reference|cupy``: all designed cases on a library that is installed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from .console import FAILED, HOLDS, NO_BACKEND, CommandError, paint, progress, table
+
+OUTCOMES = ("exact", "within rounding", "looser arithmetic", "vacuous", "bug", "conduct", "skipped")
+HEADER = ("operation", "layout", "dtype", "cases", "exact", "round", "looser", "vague", "bug", "conduct", "skip")
+
+
+def run_engine(arguments: argparse.Namespace) -> int:
+    """Run, print the table and one reproducer for each kind of failure."""
+    from ..judge import engines  # noqa: PLC0415 - the parser must not wait for it
+
+    name = arguments.engine
+    try:
+        version = engines.module(name).version()
+    except ImportError as error:
+        raise CommandError(f"{error}; pip install 'unet-ref[engines]' brings the engines", NO_BACKEND) from None
+    parts = engines.parts_of(name, getattr(arguments, "operations", None) or ())
+
+    def bar(items: Iterable[Any], total: int) -> Iterable[Any]:
+        return progress(items, total, name)
+
+    found = list(engines.run(parts, bar))
+    if arguments.json:
+        print(json.dumps(document(version, found), indent=2))
+    else:
+        print(f"{version}\n\n{as_table(found)}")
+        for part, report in found:
+            if not report.ok and report.judged:
+                print(f"\n{part.operation}, {part.layout}, {part.dtype}: {in_words(report)}")
+                print(f"  {part.reproducer(report.failures[0].case.label)}")
+        if any(not report.ok and report.judged for _, report in found):
+            print("\nReproducers: `from unet_ref.judge import engines`, and print what they return.")
+    return HOLDS if all(report.ok or not report.judged for _, report in found) else FAILED
+
+
+def as_table(found: Iterable[tuple[Any, Any]]) -> str:
+    """One row for each operation, layout and dtype."""
+    rows = []
+    for part, report in found:
+        counts = Counter(result.outcome for result in report.results)
+        cells = [str(counts[outcome]) if counts[outcome] else "." for outcome in OUTCOMES]
+        cells[4:6] = [paint(cell, "red") if cell != "." else cell for cell in cells[4:6]]
+        short = part.layout.replace("channels last", "chan. last")
+        rows.append([part.operation[:20], short, part.dtype, str(len(report.results)), *cells])
+    return table(HEADER, rows, right=range(3, len(HEADER)))
+
+
+def in_words(report: Any) -> str:
+    """What is not right: ``2 bug; 3 looser arithmetic (float32, variance in one pass)``."""
+    counts = Counter(result.outcome for result in report.failures)
+    kinds = "; ".join(f"{count} {outcome}" for outcome, count in counts.items())
+    known = arithmetics(report)
+    return f"{kinds} ({', '.join(known)})" if known else kinds
+
+
+def arithmetics(report: Any) -> list[str]:
+    """The arithmetics that were recognised."""
+    verdicts = [result.verdict for result in report.judged if result.verdict is not None]
+    return sorted({t.arithmetic for verdict in verdicts for t in verdict.tensors if t.arithmetic})
+
+
+def document(version: str, found: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
+    """Plain data."""
+    return {
+        "engine": version,
+        "parts": [
+            {**vars(part), "ok": report.ok, "cases": len(report.results), "arithmetic": arithmetics(report),
+             "outcomes": dict(Counter(result.outcome for result in report.results)),
+             "failures": [{"case": r.case.label, "outcome": r.outcome, "problems": list(r.problems),
+                           "reproducer": part.reproducer(r.case.label)} for r in report.failures]}
+            for part, report in found
+        ],
+    }  # fmt: skip
