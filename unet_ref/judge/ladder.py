@@ -23,8 +23,9 @@ SHORTER = {
     "float32": ("tf32", "float32-bfloat16", "bfloat16", "float16"),
     "tf32": ("float32-bfloat16", "bfloat16", "float16"),
     "float16": ("float16-accumulate",),
+    "bfloat16": ("bfloat16-accumulate",),
 }
-SHORT_BITS = {"bfloat16": 8, "float16": 11, "float16-accumulate": 11}
+SHORT_BITS = {"bfloat16": 8, "bfloat16-accumulate": 8, "float16": 11, "float16-accumulate": 11}
 
 
 class Level(NamedTuple):
@@ -109,7 +110,7 @@ def plausible(kind: Profile, base: Profile, got: Array, mismatch: Array) -> bool
     not those at the border alone.
     """
     if kind.name in SHORT_BITS:
-        return bool(np.all(got == rounded(got, SHORT_BITS[kind.name])))
+        return bool(np.all((got == rounded(got, SHORT_BITS[kind.name])) | np.isnan(got)))
     if kind.variance != base.variance:
         return True
     return bool(mismatch.sum() * 4 >= mismatch.size)
