@@ -7,6 +7,7 @@ import pytest
 from error_bounds import computed, first_order, shares
 
 from unet_ref import ops
+from unet_ref.check.bounds import winograd as bounds
 from unet_ref.check.bounds.winograd import MATRICES, tiled
 from unet_ref.check.operation import Case
 
@@ -137,6 +138,29 @@ def test_where_it_applies(rng, options):
     assert (tiles < direct) is (set(options) <= {"padding"})
 
 
+def by_larger_kernels(m, x, weight, pads, groups):
+    """For each place in a tile the sum is a convolution with a kernel of the size of the tile's input."""
+    A, G, B = (np.abs(np.array(matrix)) for matrix in MATRICES[m])
+    g, found = np.einsum("tk,ockl,sl->octs", G, weight, G), []
+    for a, b in itertools.product(range(m), repeat=2):
+        kernel = np.einsum("t,s,octs,tp,sq->ocpq", A[a], A[b], g, B, B)
+        sides = [(pad[0] + at, pad[1] + m - 1 - at) for pad, at in zip(pads, (a, b), strict=True)]
+        found.append(ops.conv2d(ops.pad2d(x, padding=tuple(sides)), kernel, groups=groups))
+    return np.max(found, axis=0)
+
+
+@sizes
+@pytest.mark.parametrize("lead", [(), (3,), (0,)])
+def test_the_magnitude_computed_a_second_way(rng, m, lead, monkeypatch):
+    x, weight, pads = rng.random((*lead, 4, 7, 9)), rng.random((6, 2, 3, 3)), ((1, 0), (2, 3))
+    expected = by_larger_kernels(m, x, weight, pads, 2)
+    for strip in (1, 1 << 22):
+        monkeypatch.setattr(bounds, "STRIP", strip)
+        magnitude, roundings = tiled(m, x, weight, pads, 2)
+        np.testing.assert_allclose(magnitude, expected, rtol=1e-12)
+    assert roundings == {2: 2 * (3 + 2 + 3 + 1) + 3, 4: 2 * (5 + 4 + 3 + 1) + 3}[m]
+
+
 def test_groups_and_images_without_a_batch(rng):
     x, weight = rng.standard_normal((4, 6, 7)).astype("float32"), rng.standard_normal((6, 2, 3, 3)).astype("float32")
     case = Case({"x": x, "weight": weight, "bias": None}, {"groups": 2, "padding": 1})
@@ -144,9 +168,3 @@ def test_groups_and_images_without_a_batch(rng):
     right = computed("conv2d", case, dy)
     for profile in ("float32-winograd2", "float32-winograd4"):
         assert max(shares("conv2d", case, dy, right, profile).values()) <= 1
-    x, weight = np.abs(np.float64(x)), np.abs(np.float64(weight))
-    magnitude, roundings = tiled(2, x, weight, ((1, 1), (1, 1)), 2)
-    sides = ((1, 1), (1, 1))
-    halves = [tiled(2, x[2 * g : 2 * g + 2], weight[3 * g : 3 * g + 3], sides, 1) for g in (0, 1)]
-    np.testing.assert_allclose(magnitude, np.concatenate([half for half, _ in halves]))
-    assert roundings == 2 * (3 + 2 + 3 + 1) + 2 + 1

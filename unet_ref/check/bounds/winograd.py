@@ -9,8 +9,8 @@ the absolute values of those products (Barabasz et al. 2020):
 
 with a, b, g the roundings of each transform along one axis: as many as a row has entries, and one more where these are
 rounded themselves. Every implementation cuts the image into tiles where it likes: the bound is the largest over all places
-in a tile. For a given place the sum is a convolution of |d| with a larger kernel. The gradient of x is the same with the
-flipped kernel; that of the weight is the same trilinear form, summed over the tiles.
+in a tile. The gradient of x is the same with the flipped kernel; that of the weight is the same trilinear form, summed over
+the tiles.
 
 Source: Lavin and Gray, *Fast algorithms for convolutional neural networks* (2016), for the matrices.
 """
@@ -18,7 +18,6 @@ Source: Lavin and Gray, *Fast algorithms for convolutional neural networks* (201
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import numpy as np
 
@@ -38,20 +37,50 @@ G4 = [
     [1 / 24, 1 / 12, 1 / 6], [1 / 24, -1 / 12, 1 / 6], [0, 0, 1],
 ]  # fmt: skip
 A4 = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+STRIP = 1 << 22  # numbers that are worked on at a time
 MATRICES = {2: (A2, G2, B2), 4: (A4, G4, B4)}  # A', G and B'; the numbers of B' and A' are exact
 
 
 def tiled(m: int, x: Array, weight: Array, pads: Pads, groups: int) -> tuple[Array, int]:
     """The output's magnitude and number of roundings; ``x`` and ``weight`` absolute, ``x (..., C, H, W)``."""
     A, G, B = _absolute(m)
-    g = np.einsum("tk,ockl,sl->octs", G, weight, G)
-    magnitude: Any = 0.0
-    for a, b in itertools.product(range(m), repeat=2):
-        kernel = np.einsum("t,s,octs,tp,sq->ocpq", A[a], A[b], g, B, B)
-        (top, bottom), (left, right) = pads  # the tile's pixels reach a above the window, and m - 1 - a below it
-        sides = ((top + a, bottom + m - 1 - a), (left + b, right + m - 1 - b))
-        magnitude = np.maximum(magnitude, ops.conv2d(ops.pad2d(x, padding=sides), kernel, groups=groups))
-    return magnitude, 2 * (_most(A) + _most(B) + _most(G) + 1) + weight.shape[1] + 1
+    g = np.einsum("tk,ockl,sl->tsoc", G, weight, G)
+    sides = [(before + m - 1, after + m - 1) for before, after in pads]  # tiles that begin m - 1 before the output too
+    padded = ops.pad2d(x, padding=tuple(sides))
+    rows = padded.shape[-2] - 2 * m
+    step = max(1, STRIP // (m * m * len(weight) * padded.shape[-1]))
+    images = padded.reshape(-1, *padded.shape[-3:])
+    strips = [
+        np.concatenate(
+            [_strip(image[None, :, i : i + step + 2 * m], g, A, B, groups)[0] for i in range(0, rows, step)], axis=1
+        )
+        for image in images
+    ]
+    magnitude = np.stack(strips) if strips else np.zeros((0, len(weight), rows, padded.shape[-1] - 2 * m))
+    roundings = 2 * (_most(A) + _most(B) + _most(G) + 1) + weight.shape[1] + 1
+    return magnitude.reshape(*x.shape[:-3], *magnitude.shape[1:]), roundings
+
+
+def _strip(x: Array, g: Array, A: Array, B: Array, groups: int) -> Array:
+    """Some rows of outputs: for each of them the largest of the sums that it has at the m x m places of a tile.
+
+    A tile begins at every pixel; the output at place (a, b) of a tile lies (a, b) after its beginning.
+    """
+    (m, n), (H, W) = A.shape, x.shape[2:]
+    starts = H - n + 1, W - n + 1
+    height, width = H - 2 * m, W - 2 * m
+    sums = np.zeros((m, m, 1, g.shape[2], height, width))
+    for s in range(n):
+        across = sum(B[s, q] * x[..., q : q + starts[1]] for q in range(n))
+        column = np.zeros((m, 1, g.shape[2], height, starts[1]))
+        for t in range(n):
+            d = sum(B[t, p] * across[:, :, p : p + starts[0]] for p in range(n))
+            product = ops.conv2d(d, np.ascontiguousarray(g[t, s])[:, :, None, None], groups=groups)
+            for a in range(m):
+                column[a] += A[a, t] * product[:, :, m - 1 - a : m - 1 - a + height]
+        for b in range(m):
+            sums[:, b] += A[b, s] * column[..., m - 1 - b : m - 1 - b + width]
+    return sums.max(axis=(0, 1))
 
 
 def tiled_input(m: int, dy: Array, weight: Array, pads: Pads, groups: int) -> tuple[Array, int]:
