@@ -210,7 +210,7 @@ def _blas_libraries() -> list[_Library]:
             getattr(found, "threading_layer", None) == "openmp",
         )
         for found in ThreadpoolController().lib_controllers  # looks through all libraries: some milliseconds
-        if found.user_api == "blas"
+        if found.user_api == "blas" and found.get_num_threads() is not None
     ]
 
 

@@ -120,7 +120,8 @@ def windows(x: Array, window: Window, rows: slice, columns: slice, scratch: Scra
 def region(x: Array, top: int, left: int, height: int, width: int, scratch: Scratch) -> Array:
     """``x[..., top : top + height, left : left + width]``, zero where that is not on the image."""
     H, W = x.shape[-2:]
-    rows, columns = slice(max(0, top), min(H, top + height)), slice(max(0, left), min(W, left + width))
+    rows = slice(max(0, top), max(0, min(H, top + height)))
+    columns = slice(max(0, left), max(0, min(W, left + width)))
     inside, shape = x[..., rows, columns], (*x.shape[:-2], height, width)
     if tuple(inside.shape) == shape:
         return inside

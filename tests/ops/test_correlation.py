@@ -1,0 +1,254 @@
+"""The engine behind the convolutions: every way through it, exactly; tiles, bits, threads, rounding and memory."""
+
+import itertools
+import tracemalloc
+
+import numpy as np
+import pytest
+from gpu import standin
+from gpu.standin import to_device, to_host
+from hypothesis import given
+from hypothesis import strategies as st
+
+import unet_ref
+from unet_ref import ops, spec
+from unet_ref.check.exact import rational, rational_case
+from unet_ref.check.table import OPERATIONS
+from unet_ref.ops import correlation, im2col, slide
+from unet_ref.ops.window import Window
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    before = unet_ref.get_num_threads()
+    yield
+    unet_ref.set_num_threads(before)
+
+
+def way(monkeypatch, name):
+    """Goes one way through the engine, whatever is cheaper, with tiles so small that every image is cut."""
+    together_or_apart, scattered_or_gathered, cut = name.split()
+    monkeypatch.setattr(slide, "cheaper_apart", lambda w, _: together_or_apart == "apart" and w.shape[-1] > 1)
+    monkeypatch.setattr(correlation, "cheaper_scattered", lambda *_: scattered_or_gathered == "scattered")
+    if cut != "whole":
+        for module, constant, value in (
+            (im2col, "LEAST_PIXELS", 1),
+            (im2col, "MOST_PIXELS", {"rows": 16, "pixels": 2}[cut]),
+            (im2col, "TILE_BYTES", {"rows": 1 << 20, "pixels": 1}[cut]),
+            (slide, "OUTPUTS", 2),
+            (correlation, "OUTPUTS", 2),
+            (correlation, "ROWS", 7),
+        ):
+            monkeypatch.setattr(module, constant, value)
+
+
+WAYS = [
+    *(" ".join(words) for words in itertools.product(["together", "apart"], ["gathered"], ["whole", "rows", "pixels"])),
+    *("together scattered " + cut for cut in ("whole", "rows", "pixels")),
+]
+
+
+@pytest.mark.parametrize("name", ["conv2d", "conv_transpose2d"])
+@pytest.mark.parametrize("through", WAYS)
+def test_every_way_gives_the_definitions_rationals(through, name, monkeypatch, rng):
+    way(monkeypatch, through)
+    row = OPERATIONS[name]
+    for _ in range(8):
+        case = rational_case(row, rng)
+        arrays = list(case.arrays.values())
+        y = row.forward(*arrays, **case.options)
+        np.testing.assert_array_equal(y, row.definition(*arrays, **case.options))
+        v = rational(rng, y.shape)
+        for gradient, exact in zip(
+            row.backward(v, *arrays, **case.options), row.definition_backward(v, *arrays, **case.options), strict=True
+        ):
+            assert (gradient is None) == (exact is None)
+            if exact is not None:
+                np.testing.assert_array_equal(gradient, exact)
+
+
+# x, weight, options: in turn apart, together by output channels, 1 x 1, strided, grouped, transposed disjoint, scattered
+SHAPES = {
+    "wide": ((3, 9, 40, 70), (12, 9, 3, 3), {"padding": 1}),
+    "small": ((9, 40, 5, 6), (600, 40, 3, 2), {"padding": 1}),
+    "pixels": ((5, 30, 21, 22), (17, 30, 1, 1), {}),
+    "strided": ((3, 6, 90, 61), (10, 6, 7, 5), {"stride": (2, 3), "padding": (3, 2)}),
+    "grouped": ((20, 12, 33, 30), (8, 3, 3, 3), {"groups": 4, "dilation": (1, 2)}),
+    "doubled": ((3, 20, 30, 41), (20, 7, 2, 2), {"stride": 2}),
+    "few pixels": ((9, 70, 5, 6), (70, 20, 3, 3), {"padding": 1}),
+}
+
+
+def computed(name, dtype, samples=slice(None)):
+    """The result and the gradients for some samples of a fixed draw."""
+    x_shape, weight_shape, options = SHAPES[name]
+    rng = np.random.default_rng(7)
+    transposed = name in ("doubled", "few pixels")
+    forward = ops.conv_transpose2d if transposed else ops.conv2d
+    backward = ops.conv_transpose2d_backward if transposed else ops.conv2d_backward
+    x, weight = rng.standard_normal(x_shape).astype(dtype), rng.standard_normal(weight_shape).astype(dtype)
+    y = forward(x[samples], weight, **options)
+    v = rng.standard_normal((x_shape[0], *y.shape[1:])).astype(dtype)[samples]
+    return y, *backward(v, x[samples], weight, **options)[:2]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_bits_do_not_depend_on_the_number_of_threads(name, dtype):
+    unet_ref.set_num_threads(1)
+    expected = computed(name, dtype)
+    for count in (2, 3, 8):
+        unet_ref.set_num_threads(count)
+        for array, same in zip(computed(name, dtype), expected, strict=True):
+            assert array.tobytes() == same.tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_sample_has_the_same_bits_alone_and_in_any_batch(name, dtype):
+    y, grad_x, _ = computed(name, dtype)
+    for part in (slice(0, 1), slice(len(y) - 1, None), slice(1, 3)):
+        y_part, grad_part, _ = computed(name, dtype, part)
+        assert y_part.tobytes() == y[part].tobytes()
+        assert grad_part.tobytes() == grad_x[part].tobytes()
+
+
+def window(image, kernel, stride=(1, 1), dilation=(1, 1)):
+    output = tuple((i - d * (k - 1) - 1) // s + 1 for i, k, s, d in zip(image, kernel, stride, dilation, strict=True))
+    return Window(image, output, kernel, stride, dilation, ((0, 0), (0, 0)))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "channels", "geometry", "apart"),
+    [
+        (64, 64, ((258, 258), (3, 3)), True),  # wide, few channels
+        (64, 128, ((258, 258), (3, 3)), True),
+        (512, 512, ((34, 34), (3, 3)), False),  # the products count, and are more of them apart
+        (64, 3, ((258, 258), (3, 3)), False),  # hardly anything to copy
+        (64, 64, ((258, 258), (3, 3), (2, 2)), False),  # apart, half of the sums would be thrown away
+        (64, 64, ((258, 258), (3, 1)), False),  # no horizontal taps
+    ],
+)
+def test_where_horizontal_taps_are_summed_after_the_product(outputs, channels, geometry, apart):
+    _, kernel, *_ = geometry
+    assert slide.cheaper_apart(np.empty((1, outputs, channels, *kernel)), window(*geometry)) is apart
+
+
+@pytest.mark.parametrize(
+    ("outputs", "geometry", "scattered"),
+    [
+        (64, ((256, 256), (2, 2), (2, 2)), True),  # no two products meet
+        (64, ((256, 256), (1, 1), (2, 2)), True),
+        (64, ((257, 257), (3, 3), (2, 2)), False),
+        (512, ((18, 18), (3, 3)), True),  # fewer pixels than channels
+        (200, ((18, 18), (3, 3)), False),
+        (512, ((16, 16), (1, 1)), False),  # nothing to add, and nothing to turn
+    ],
+)
+def test_where_products_go_to_their_pixels(outputs, geometry, scattered):
+    _, kernel, *_ = geometry
+    assert correlation.cheaper_scattered(np.empty((1, outputs, 3, *kernel)), window(*geometry)) is scattered
+
+
+@given(
+    N=st.integers(0, 40), H=st.integers(1, 90), W=st.integers(1, 9000), pixel=st.integers(0, 1 << 23), shares=st.integers(1, 9)
+)  # fmt: skip
+def test_tiles_cover_every_pixel_once_within_their_bounds(N, H, W, pixel, shares):
+    like = np.empty(0)
+    found = im2col.tiles(N, (H, W), pixel, like, shares)
+    sizes = [[part.stop - part.start for part in tile] for tile in found]
+    assert sum(n * h * w for n, h, w in sizes) == N * H * W
+    assert len({(n.start, i.start, j.start) for n, i, j in found}) == len(found)
+    for n, h, w in sizes:
+        assert n * h * w == 1 or n * h * w * pixel <= im2col.MOST_BYTES
+        assert n * h * w <= im2col.MOST_PIXELS
+        assert n == 1 or h == H  # of several samples all rows
+        assert h == 1 or w == W  # of several rows all pixels
+    if N:  # how a sample is cut does not depend on the batch
+        assert {
+            tile[1:] == alone[1:] for tile, alone in zip(found, im2col.tiles(1, (H, W), pixel, like), strict=False)
+        } == {True}
+
+
+def test_a_sum_over_few_or_no_tiles(rng):
+    x, weight = rng.standard_normal((0, 3, 9, 8)), rng.standard_normal((4, 3, 3, 3))
+    grads = ops.conv2d_backward(np.empty((0, 4, 7, 6)), x, weight)
+    np.testing.assert_array_equal(grads.weight, np.zeros((4, 3, 3, 3)))
+
+
+@pytest.mark.parametrize("through", WAYS[:3] + WAYS[-1:])
+def test_nan_stays_where_it_belongs(through, monkeypatch, rng):
+    """A pixel at the border of x spoils what reads it: neither outputs that do not, nor the gradient of taps that do not."""
+    way(monkeypatch, through)
+    x, weight = rng.standard_normal((1, 2, 5, 6)), rng.standard_normal((3, 2, 3, 3))
+    v = rng.standard_normal((1, 3, 5, 6))
+    x[0, 1, 0, 5] = np.nan
+    for y, exact in zip(
+        (ops.conv2d(x, weight, padding=1), ops.conv2d_backward(v, x, weight, padding=1).weight),
+        (spec.conv2d(x, weight, padding=1), spec.conv2d_backward(v, x, weight, padding=1).weight),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(np.isnan(y), np.isnan(exact.astype(float)))
+        assert 0 < np.isnan(y).sum() < y.size
+    v[0, 2, 4, 0] = np.inf
+    grad = ops.conv2d_backward(v, x, weight, padding=1).x
+    exact = spec.conv2d_backward(v, x, weight, padding=1).x.astype(float)
+    np.testing.assert_array_equal(np.isfinite(grad), np.isfinite(exact))
+
+
+def test_rounding_is_no_worse_than_one_products(rng):
+    """Against the textbook: all columns of the image, one product."""
+    x, weight = rng.standard_normal((1, 64, 40, 70)), rng.standard_normal((64, 64, 3, 3))
+    v = rng.standard_normal((1, 64, 38, 68))
+    exact = ops.conv2d(x, weight), *ops.conv2d_backward(v, x, weight)[:2]
+    x, weight, v = (a.astype("float32") for a in (x, weight, v))
+    columns = (
+        np.lib.stride_tricks.sliding_window_view(x[0], (3, 3), axis=(1, 2)).transpose(0, 3, 4, 1, 2).reshape(576, -1)
+    )
+    textbook = (
+        (weight.reshape(64, 576) @ columns).reshape(v.shape),
+        (v.reshape(64, -1) @ columns.T).reshape(64, 64, 3, 3),
+    )
+    grads = ops.conv2d_backward(v, x, weight)
+    for ours, theirs, right in zip((ops.conv2d(x, weight), grads.weight), textbook, (exact[0], exact[2]), strict=True):
+        assert np.sqrt(np.mean((ours - right) ** 2)) <= 1.1 * np.sqrt(np.mean((theirs - right) ** 2))
+    assert np.abs(grads.x - exact[1]).max() < 576 * 2.0**-24 * np.abs(exact[1]).max()
+
+
+def peak(function):
+    """Bytes that a call took at most beyond what it returns."""
+    function()
+    tracemalloc.start()
+    result = function()
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return most - sum(a.nbytes for a in (result if isinstance(result, tuple) else (result,)) if a is not None)
+
+
+def test_the_workspace_is_bounded(rng):
+    """Textbook columns of this image take 151 MB; here a thread takes a few tiles, whatever the image."""
+    unet_ref.set_num_threads(2)
+    x, weight = rng.standard_normal((1, 32, 256, 256), "float32"), rng.standard_normal((32, 32, 3, 3), "float32")
+    v = rng.standard_normal((1, 32, 256, 256), "float32")
+    assert 32 * 9 * 256 * 256 * 4 > 75e6
+    assert peak(lambda: ops.conv2d(x, weight, padding=1)) < 2 * 8e6
+    assert peak(lambda: ops.conv2d_backward(v, x, weight, padding=1)) < 2 * 8e6
+    assert peak(lambda: ops.conv2d(x, weight[:, :, 1:2, 1:2].copy())) < 1e5  # a product in place: nothing is copied
+
+
+def test_on_a_device_few_large_tiles_and_no_threads(monkeypatch, rng):
+    arrays = [rng.standard_normal(shape) for shape in ((4, 8, 50, 40), (10, 8, 3, 3))]
+    v = rng.standard_normal((4, 10, 48, 38))
+    expected = ops.conv2d_backward(v, *arrays)
+    standin.install(monkeypatch)
+    monkeypatch.setattr(im2col, "parallel", None)  # to call it would raise
+    made, tiles = [], im2col.tiles
+    for module in (slide, correlation):
+        monkeypatch.setattr(module, "tiles", lambda *args, **options: made.append(tiles(*args, **options)) or made[-1])
+    for memory, count in ((1 << 30, {1}), (8 * 72 * 48 * 38, {4})):  # all at once; as much as one sample takes
+        monkeypatch.setattr(im2col, "DEVICE_BYTES", memory)
+        grads = ops.conv2d_backward(to_device(v), *map(to_device, arrays))
+        for gradient, right in zip(grads[:2], expected[:2], strict=True):
+            np.testing.assert_allclose(to_host(gradient), right, rtol=1e-11, atol=1e-11)
+        assert {len(found) for found in made} <= count | {1}
+        made.clear()
