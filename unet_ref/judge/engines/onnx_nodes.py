@@ -84,6 +84,8 @@ def _window(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _max_pool(given: dict[str, Any], options: dict[str, Any]) -> Node:
+    if np.isnan(given["x"]).any():
+        raise NotImplementedError("ONNX does not say what MaxPool makes of NaN")
     given, lone = _batched(given)
     return Node("MaxPool", given, _window(options) | {"dilations": pair(options.get("dilation", 1))}, lone)
 
@@ -103,6 +105,14 @@ def _global_average_pool(given: dict[str, Any], options: dict[str, Any]) -> Node
     return Node("GlobalAveragePool", given, {}, lone)
 
 
+def _epsilon(options: dict[str, Any], dtype: Any) -> float:
+    """ONNX's attributes are float32: another eps in float64 would be another operation."""
+    eps = float(options.get("eps", 1e-5))
+    if dtype == np.float64 and float(np.float32(eps)) != eps:
+        raise NotImplementedError("an eps that is no float32")
+    return eps
+
+
 def _batch_norm(given: dict[str, Any], options: dict[str, Any]) -> Node:
     if options["training"]:
         raise NotImplementedError("training")
@@ -110,7 +120,7 @@ def _batch_norm(given: dict[str, Any], options: dict[str, Any]) -> Node:
     ones, zeros = np.ones(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)
     inputs = {"x": x, "weight": given.get("weight", ones), "bias": given.get("bias", zeros),
               "mean": given["running_mean"], "var": given["running_var"]}  # fmt: skip
-    return Node("BatchNormalization", inputs, {"epsilon": options.get("eps", 1e-5)})
+    return Node("BatchNormalization", inputs, {"epsilon": _epsilon(options, x.dtype)})
 
 
 def _group_norm(given: dict[str, Any], options: dict[str, Any]) -> Node:
@@ -119,8 +129,9 @@ def _group_norm(given: dict[str, Any], options: dict[str, Any]) -> Node:
         raise NotImplementedError("GroupNormalization wants pixels")
     inputs = {"x": x, "weight": given.get("weight", np.ones(x.shape[1], x.dtype)),
               "bias": given.get("bias", np.zeros(x.shape[1], x.dtype))}  # fmt: skip
-    return Node("GroupNormalization", inputs,
-                {"epsilon": options.get("eps", 1e-5), "num_groups": options["num_groups"]})  # fmt: skip
+    double = {"stash_type": 11} if x.dtype == np.float64 else {}  # by default the statistics are float32
+    attributes = {"epsilon": _epsilon(options, x.dtype), "num_groups": options["num_groups"]}
+    return Node("GroupNormalization", inputs, attributes | double)
 
 
 def _linear(given: dict[str, Any], options: dict[str, Any]) -> Node:  # noqa: ARG001
