@@ -20,7 +20,8 @@ from .argument import check_argument
 from .calls import subject_of
 from .conduct import conduct
 from .definition import array_form, derivative, floats, ties
-from .layouts import linear, narrow, same_elsewhere
+from .layouts import linear, same_elsewhere
+from .link4 import DTYPES, rounding_rows
 from .operation import Operation
 from .point import Options, settle
 from .report import FAILS, HOLDS, KINK, NONE, Row
@@ -30,7 +31,6 @@ CASES = 6  # drawn for each row: another geometry, other options each time
 MANY = 3  # times as many beside the definition: that sees any mistake, if only the options bring it out
 DEFINING = ("dual numbers", "definition", "definition, ties", "definition, float64")
 DIRECTIONS = 4
-NARROW = ("float32", "float16")
 
 Check = Callable[[np.random.Generator], Iterable[Row]]
 
@@ -76,8 +76,8 @@ def _checks(operation: Operation, device: str) -> Iterator[tuple[int, str, Check
             ("adjointness", Options(0, method="complex", directions=DIRECTIONS)),
         ):
             yield 3, label, lambda rng, options=options: _slopes(operation, device, options, rng)  # type: ignore[misc]
-    for dtype in NARROW:
-        yield 4, dtype, lambda rng, dtype=dtype: _narrow(operation, device, dtype, rng)  # type: ignore[misc]
+    for dtype in DTYPES:
+        yield 4, dtype, lambda rng, dtype=dtype: rounding_rows(operation, rng, device, (dtype,))  # type: ignore[misc]
 
 
 def _behaviour(operation: Operation, device: str, rng: np.random.Generator) -> Iterator[Row]:
@@ -104,14 +104,6 @@ def _slopes(operation: Operation, device: str, options: Options, rng: np.random.
     point = settle(subject, None, replace(options, seed=int(rng.integers(1 << 31))))
     for position in point.gradients:
         yield from check_argument(point, position)
-
-
-def _narrow(operation: Operation, device: str, dtype: str, rng: np.random.Generator) -> Iterator[Row]:
-    """Link 4, at a point that the narrow dtype holds."""
-    case = operation.draw(rng).map(lambda array: array.astype(dtype))
-    subject = subject_of(operation, case, device)
-    v = signed(rng, subject.y().shape).astype(dtype).astype(np.float64)
-    yield narrow(settle(subject.cast(np.float64), v, Options(0)), subject)
 
 
 def merged(name: str, link: int, method: str, rows: list[Row]) -> Row:
