@@ -25,6 +25,7 @@ SHORTER = {
     "float16": ("float16-accumulate",),
     "bfloat16": ("bfloat16-accumulate",),
 }
+FACTOR_BITS = {"tf32": 11, "float32-bfloat16": 8}
 SHORT_BITS = {"bfloat16": 8, "bfloat16-accumulate": 8, "float16": 11, "float16-accumulate": 11}
 
 
@@ -85,6 +86,32 @@ class Ladder:
         values = right(self.arguments._replace(arrays=arrays, grad_output=upstream)).tensors()[tensor]
         return float(np.sqrt(np.nanmean(np.square(values)))) if values.size else 0.0
 
+    def is_shorter(self, kind: Profile) -> bool:
+        """Whether numbers have fewer digits in it than in the arithmetic that was asked for."""
+        return kind.u_acc > self.base.u_acc or kind.u_out > self.base.u_out
+
+    def is_plausible(self, kind: Profile, got: Array, mismatch: Array) -> bool:
+        """Whether this arithmetic would leave such marks; a bound alone is wide enough to hide a mistake in.
+
+        Results that are stored in 16 bits have few digits. Factors that have few digits anyway lose none when they are
+        rounded; when they do, or are transformed, most elements change, not those at the border alone.
+        """
+        if kind.name in SHORT_BITS:
+            return bool(np.all(_same(got, rounded(got, SHORT_BITS[kind.name]))))
+        if kind.variance != self.base.variance:
+            return True
+        if kind.u_in > self.base.u_in and self._digits <= FACTOR_BITS.get(kind.name, 0):
+            return False
+        return bool(mismatch.sum() * 4 >= mismatch.size)
+
+    @functools.cached_property
+    def _digits(self) -> int:
+        """How many significant bits the arguments have at most."""
+        values = Results(self.arguments.grad_output, self.arguments.arrays).tensors().values()
+        arrays = [array for array in values if array is not None and array.dtype.kind == "f"]
+        exact = [bits for bits in (8, 11) if all(np.all(_same(array, rounded(array, bits))) for array in arrays)]
+        return min(exact, default=53)
+
 
 def looser(base: Profile, arguments: Arguments) -> list[Profile]:
     """What a right program may do that is less precise: other algorithms in this precision, then shorter precisions."""
@@ -103,19 +130,6 @@ def looser(base: Profile, arguments: Arguments) -> list[Profile]:
     return found + [kind for kind in shorter if not kind.u_in or name in FACTORS]
 
 
-def plausible(kind: Profile, base: Profile, got: Array, mismatch: Array) -> bool:
-    """Whether this arithmetic would leave such marks; a bound alone is wide enough to hide a mistake in.
-
-    Results that are stored in 16 bits have few digits. Factors that are rounded, and transforms, change most elements,
-    not those at the border alone.
-    """
-    if kind.name in SHORT_BITS:
-        return bool(np.all((got == rounded(got, SHORT_BITS[kind.name])) | np.isnan(got)))
-    if kind.variance != base.variance:
-        return True
-    return bool(mismatch.sum() * 4 >= mismatch.size)
-
-
 def stored(expected: Array, kind: Profile) -> Array:
     """The right answer, rounded once to how the arithmetic stores its results."""
     with np.errstate(all="ignore"):
@@ -126,3 +140,7 @@ def stored(expected: Array, kind: Profile) -> Array:
 
 def _tensors(output: Any, grads: dict[str, Any]) -> dict[str, Any]:
     return Results(output, {name: grad for name, grad in grads.items() if grad is not None}).tensors()
+
+
+def _same(a: Array, b: Array) -> Array:
+    return (a == b) | (np.isnan(a) & np.isnan(b))

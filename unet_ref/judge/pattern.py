@@ -62,8 +62,8 @@ def constant_factor(got: Array, expected: Array, wrong: Array, close: float = CL
 def _named_factor(factor: float, arguments: Arguments) -> str:
     """The factor as a short fraction, and what has that size."""
     short = Fraction(factor).limit_denominator(4096)
-    if abs(float(short) - factor) > CLOSE * abs(factor) or max(abs(short.numerator), short.denominator) > 4096:
-        return number(factor)
+    if abs(float(short) - factor) > CLOSE * min(abs(factor), abs(factor - 1)):
+        return f"{factor:.9g}"
     meaning = ""
     if 1 in (abs(short.numerator), short.denominator):
         meaning = _meaning(max(abs(short.numerator), short.denominator), arguments)
@@ -96,10 +96,14 @@ def _rearranged(got: Array, expected: Array, wrong: Array) -> str:
     """Whether the right numbers stand in other places."""
     if wrong.sum() < 3:
         return ""
+    distance = abs(got[wrong].astype(np.float64) - expected[wrong])
+    room = CLOSE * float(
+        np.max(distance, initial=0.0, where=np.isfinite(distance))
+    )  # another order must explain the errors
     for name, other in _arrangements(expected):
-        if other.shape == got.shape and _same(got, other) and not _same(expected, other):
+        if other.shape == got.shape and _same(got, other, room):
             return name
-    if _same(np.sort(got, axis=None), np.sort(expected, axis=None)):
+    if _same(np.sort(got, axis=None), np.sort(expected, axis=None), room):
         return "The right numbers, in the wrong order."
     return ""
 
@@ -120,10 +124,8 @@ def _arrangements(expected: Array) -> Iterator[tuple[str, Array]]:
             yield f"The right numbers, one place further {direction} along axis {axis}.", np.roll(expected, by, axis)
 
 
-def _same(a: Array, b: Array) -> bool:
-    with np.errstate(all="ignore"):
-        close = (a == b) | (abs(a - b) <= CLOSE * np.minimum(abs(a), abs(b))) | ((a != a) & (b != b))  # noqa: PLR0124
-    return bool(close.all())
+def _same(a: Array, b: Array, room: float) -> bool:
+    return bool(((a == b) | (abs(a - b) <= room) | (np.isnan(a) & np.isnan(b))).all())
 
 
 # --- places -------------------------------------------------------------------------------------------------------
@@ -136,13 +138,21 @@ def _places(tensor: str, wrong: Array, arguments: Arguments) -> Iterator[str]:
             yield "Every element is wrong."
         return
     names = axis_names(tensor, wrong.ndim, arguments)
-    if wrong.ndim >= 2 and min(wrong.shape[-2:]) > 2 and not wrong[..., 1:-1, 1:-1].any():
+    if wrong.sum() == 1:
+        return
+    if wrong.ndim >= 2 and min(wrong.shape[-2:]) > 2 and _around(wrong):
         yield "Only at the border, inside nothing is wrong."
     for axis, name in enumerate(names):
         where = wrong.any(axis=tuple(other for other in range(wrong.ndim) if other != axis))
         if not where.all():
             groups = _groups(name, where, arguments)
             yield groups or f"Only {_indices(name, where)}."
+
+
+def _around(wrong: Array) -> bool:
+    """Whether all four sides are touched, and nothing else."""
+    sides = (wrong[..., 0, :], wrong[..., -1, :], wrong[..., 0], wrong[..., -1])
+    return all(side.any() for side in sides) and not wrong[..., 1:-1, 1:-1].any()
 
 
 def _groups(name: str, where: Array, arguments: Arguments) -> str:

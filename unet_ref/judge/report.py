@@ -96,8 +96,8 @@ class Report:
 
     @property
     def failures(self) -> tuple[CaseResult, ...]:
-        """The cases that speak against the implementation."""
-        return tuple(result for result in self.results if not result.ok)
+        """The cases that speak against the implementation, the clearest first."""
+        return tuple(sorted((result for result in self.results if not result.ok), key=_clarity))
 
     @property
     def skipped(self) -> tuple[CaseResult, ...]:
@@ -121,9 +121,9 @@ class Report:
         lines = wrapped(self.headline, 0)
         if self.diagnosis is not None:
             lines += ["", *(line for text in str(self.diagnosis).splitlines() for line in wrapped(text, 0))]
-        for result in sorted(self.failures, key=_clarity)[:EXPLAINED]:
+        for result in self.failures[:EXPLAINED]:
             lines += ["", *str(result).splitlines(), *("    " + line for line in result.reproducer.splitlines())]
-        more = [repr(result.case.label) for result in sorted(self.failures, key=_clarity)[EXPLAINED:]]
+        more = [repr(result.case.label) for result in self.failures[EXPLAINED:]]
         if more:
             rest = f" and {len(more) - LISTED} more" if len(more) > LISTED else ""
             lines += ["", *wrapped(f"Not right either: {', '.join(more[:LISTED])}{rest}.", 0)]
@@ -153,7 +153,8 @@ class Report:
         }  # fmt: skip
 
 
-def _clarity(result: CaseResult) -> tuple[bool, int]:
-    """Bugs first, small cases first: they are easiest to follow."""
-    size = sum(t.elements for t in result.verdict.tensors) if result.verdict is not None else 0
-    return result.outcome != BUG, size
+def _clarity(result: CaseResult) -> tuple[bool, bool, int]:
+    """Bugs first, those that numbers show before those of a wrong shape, small cases first: they are easiest to follow."""
+    tensors = () if result.verdict is None else result.verdict.tensors
+    numbers = any(t.finding is not None and t.finding.index is not None for t in tensors)
+    return result.outcome != BUG, not numbers, sum(t.elements for t in tensors)

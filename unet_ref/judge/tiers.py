@@ -19,14 +19,15 @@ from ..check.bounds import Profile
 from ..check.error_bound import ratio
 from .choice import interval
 from .exactness import units
-from .ladder import Ladder, plausible, stored
+from .ladder import Ladder, stored
 from .mistake import Arguments
 from .pattern import constant_factor, pattern
-from .statistics import Averages
+from .statistics import SUMS, Averages
 from .verdict import BUG, EXACT, LOOSER, ROUNDING, VACUOUS, Finding, TensorVerdict, number
 
 FREE = ("upsample_nearest2d",)  # where rounding, of a coordinate, decides which answer is given: any of them is right
-FACTOR = 2.0**-30  # how well the factors of exact data agree, relative to u: they are not rounded
+FACTOR = 0.1  # how well the deviations of one factor agree on exact data, the products alone being rounded
+TRANSFORM = 4.0  # times the widest of the bounds: what an FFT may do to any element
 
 
 class Bench:
@@ -68,10 +69,8 @@ class Bench:
         several = self._several_answers(tensor, got)
         if several:
             return result(verdict=ROUNDING, tier="bound", note=several)
-        found = self._exact(tensor, got, answer, mismatch) if tensor in self.units else None
-        if found is None:
-            found = self._bounded(tensor, got, mismatch)
-        verdict, tier, words = found
+        weigh = self._bounded if tensor not in self.units else functools.partial(self._exact, answer=answer)
+        verdict, tier, words = weigh(tensor, got, mismatch=mismatch)
         if verdict == BUG:
             wrong = mismatch if tier == "exact" else share > 1
             bound = np.zeros(got.shape) if tier == "exact" else level.bound
@@ -85,41 +84,48 @@ class Bench:
             return result(verdict=verdict, tier="statistics" if note else tier, note=note)
         return result(verdict=verdict, tier=tier, arithmetic=words)
 
-    def _exact(self, tensor: str, got: Array, answer: Array, mismatch: Array) -> tuple[str, str, str] | None:
-        """A bug, an arithmetic that explains it, or ``None`` where only the bound can tell."""
+    def _exact(self, tensor: str, got: Array, *, answer: Array, mismatch: Array) -> tuple[str, str, str]:
+        """The verdict where a direct sum is exact: its tier and what was recognised."""
         step = self.units[tensor]
         distance = np.abs(got.astype(np.float64) - answer.astype(np.float64))
         if (mismatch & ~(distance < step / 2)).any():
             for kind in self.ladder.kinds[1:]:
-                level = self.ladder.level(tensor, kind)
-                if kind.u_out > kind.u_acc and self._inside(kind, got, mismatch, tensor) and (level.bound > 0).any():
+                if self.ladder.is_shorter(kind) and self._explains(kind, tensor, got, mismatch):
                     return LOOSER, "exact", kind.title
             return BUG, "exact", f"These data are multiples of {number(step)} and small: their sums cannot be rounded."
-        if constant_factor(got, answer, mismatch | (answer != 0), FACTOR) is not None:
-            return BUG, "exact", "These data cannot be rounded, and everything is off by one factor."
-        return None
+        if constant_factor(got, answer, mismatch, FACTOR) is not None:
+            return BUG, "exact", "Sums of these data cannot be rounded, and all wrong elements are off by one factor."
+        found = self._bounded(tensor, got, mismatch=mismatch)
+        widest = float(np.max(self.ladder.level(tensor, self.ladder.base).bound, initial=0.0))
+        if found[0] == BUG and self.arguments.name in SUMS and distance.max() <= TRANSFORM * widest:
+            return LOOSER, "exact", "a fast transform (FFT), for which there are no elementwise bounds"
+        return found
 
-    def _bounded(self, tensor: str, got: Array, mismatch: Array) -> tuple[str, str, str]:
+    def _bounded(self, tensor: str, got: Array, *, mismatch: Array) -> tuple[str, str, str]:
+        """The verdict where rounding is possible."""
         base = self.ladder.base
-        for kind in self.ladder.kinds:
-            if kind is base:
-                if self._inside(kind, got, None, tensor):
-                    blind = self._blind(tensor, mismatch)
-                    return (VACUOUS, "bound", "") if blind else (ROUNDING, "bound", "")
-            elif self._inside(kind, got, mismatch, tensor) and not self._blind(tensor, mismatch, kind):
-                welford = kind.variance == "welford" != base.variance
-                return (ROUNDING if welford else LOOSER), "bound", kind.title
+        if self._inside(base, tensor, got):
+            return (VACUOUS if self._blind(base, tensor, mismatch) else ROUNDING), "bound", ""
+        for kind in self.ladder.kinds[1:]:
+            if self._explains(kind, tensor, got, mismatch):
+                return (ROUNDING if kind.variance == "welford" else LOOSER), "bound", kind.title
         return BUG, "bound", ""
 
-    def _inside(self, kind: Profile, got: Array, mismatch: Array | None, tensor: str) -> bool:
+    def _explains(self, kind: Profile, tensor: str, got: Array, mismatch: Array) -> bool:
+        """Whether a looser arithmetic would give this: near enough, and with its marks."""
+        return (
+            self.ladder.is_plausible(kind, got, mismatch)
+            and self._inside(kind, tensor, got)
+            and not self._blind(kind, tensor, mismatch)
+        )
+
+    def _inside(self, kind: Profile, tensor: str, got: Array) -> bool:
         level = self.ladder.level(tensor, kind)
-        if mismatch is not None and not plausible(kind, self.ladder.base, got, mismatch):
-            return False
         return bool((ratio(got, level.expected, level.bound) <= 1).all())
 
-    def _blind(self, tensor: str, mismatch: Array, kind: Profile | None = None) -> bool:
+    def _blind(self, kind: Profile, tensor: str, mismatch: Array) -> bool:
         """Whether the bound is wider than the numbers, at most of the elements that are not exact."""
-        level = self.ladder.level(tensor, kind or self.ladder.base)
+        level = self.ladder.level(tensor, kind)
         if level.vacuous[mismatch].mean() < 0.5:
             return False
         return float(np.mean(level.bound[mismatch] > self.ladder.signal(tensor))) >= 0.5

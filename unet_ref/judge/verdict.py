@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ..backend import Array
 from .causes import Causes
 from .mistake import Arguments
@@ -62,8 +64,8 @@ class Finding:
             elif self.wrong > 1:
                 which = f"{self.wrong:,} of {self.elements:,} elements are wrong. The worst, at {place},"
             rounding = f"at most {number(self.bound)}" if self.bound > 0 else "nothing"
-            yield f"{which} is {number(self.got)}, not {number(self.expected)}: off by {number(self.error)}, " \
-                  f"of which rounding explains {rounding}."  # fmt: skip
+            far = f": off by {number(self.error)}, of which rounding explains {rounding}" if self.error < np.inf else ""
+            yield f"{which} is {number(self.got)}, not {number(self.expected)}{far}."
         yield from self.pattern
 
 
