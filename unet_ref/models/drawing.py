@@ -113,7 +113,10 @@ class _Drawing:
             x = filled.get(here.level, MARGIN - GAP) + GAP + box.reach
             if here.level != way.source.level:  # straight down or up, if there is room
                 x = max(x, source.x - box.centre(way.part))
+            passed = range(here.level + 1, way.source.level + 1)  # the rows that an arrow upwards runs along
+            x = max([x, *(filled.get(row, 0) + GAP - box.centre(way.part) for row in passed[:-1])])
             self.boxes[here] = box._replace(x=x)
+            filled |= {row: max(filled.get(row, 0), self.boxes[here].centre(way.part)) for row in passed}
             filled[here.level] = x + box.reach
 
     def _box(self, here: Map, source: Map, rows: Mapping[int, Point]) -> Box:
@@ -179,6 +182,9 @@ class _Drawing:
         """The corners of an arrow from a bar to the next."""
         source, target = self.boxes[way.source], self.boxes[way.target]
         x = target.centre(way.part)
+        if way.target.level == way.source.level and way.part:  # from below, past the part before it
+            below = source.bottom + 10
+            return [(source.x, source.bottom + 2), (source.x, below), (x, below), (x, target.bottom + 2)]
         if way.target.level == way.source.level:
             return [(source.right + 2, source.middle), (target.part(way.part) - 2, target.middle)]
         if way.target.level > way.source.level:

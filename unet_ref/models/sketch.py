@@ -111,13 +111,12 @@ class _Sketcher:
             self.home[block] = home
 
     def _connect(self, target: Map) -> None:
-        """The way to a map, and its level: one deeper than its source where it is smaller."""
-        inside = {step.name for step in target.steps}
-        outside = [name for step in target.steps for name in step.inputs if name not in inside]
+        """The way to a map, and its level: its skip's, or one deeper than its source where it is smaller."""
+        lead = next(step for step in target.steps if step.op != "center_crop2d")
+        source = self.home[max((name for name in lead.inputs if name in self.home), key=self._made)]
         concat = target.steps[-1] if target.steps[-1].op == "concat" else None
         skip = min(concat.inputs, key=self._made) if concat else ""
         kept = self.steps[skip].inputs[0] if self._op(skip) == "center_crop2d" else skip
-        source = self.home[next(name for name in outside if name != kept and name in self.home)]
         film = next((step for step in target.steps if step.op == "film"), None)
         if film:
             self.sketch.vectors.append((target, self._vectors(film)))
@@ -126,6 +125,7 @@ class _Sketcher:
         target.level = source.level + strides * ((lower < higher) - (lower > higher))
         target.parts = [(_channels(target.shape), False)]
         if concat:
+            target.level = self.home[kept].level
             target.parts = [(_channels(self._shape(name)), name == skip) for name in concat.inputs]
         part = next(k for k, (_, copied) in enumerate(target.parts) if not copied)
         self.sketch.ways.append(Way(source, target, *self._describe(target.steps), part))
