@@ -32,6 +32,9 @@ What was looked into, and is so:
   `AveragePool` with `ceil_mode` and without counted padding divides wrongly. `Pad` has no negative pads. `Resize` by
   nearest neighbours multiplies by zeros, so that infinity becomes NaN in other pixels. `GroupNormalization` takes the
   variance in one pass.
+* **JAX** 0.10.2. Max pooling by `lax.reduce_window`: with NaN in a window its gradient goes to another pixel than the NaN,
+  and a window of minus infinities gives it to the padding, where it is lost. Nearest neighbours go by pixel centres in
+  `jax.image.resize`: only whole factors are asked for.
 * ONNX does not say what `MaxPool` makes of NaN, and its `epsilon` is a float32: such cases are refused, not judged.
 """
 LETTERS = {"exact": "E", "within rounding": "R", "looser arithmetic": "L", "vacuous": "V", "bug": "**B**",

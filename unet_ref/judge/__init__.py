@@ -4,6 +4,7 @@ from .cases import DesignedCase, designed_case, designed_cases
 from .implementation import judge_case, judge_implementation, judge_results
 from .judge import assert_agrees, judge
 from .report import CaseResult, Report
+from .torch_modules import compare_torch
 from .verdict import Finding, Verdict
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Report",
     "Verdict",
     "assert_agrees",
+    "compare_torch",
     "designed_case",
     "designed_cases",
     "judge",
