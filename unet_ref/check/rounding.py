@@ -1,9 +1,9 @@
 """How much rounding moves a result: measured, by moving the inputs a little to both sides.
 
 A smooth function is straight on a small enough scale: what a computed one departs from straight by is rounding, its own,
-whatever its algorithm. At the point itself the second difference ``f(x + d) - 2 f(x) + f(x - d)`` sees it; over the
-length of a step, where values cross many rounding steps, the fourth difference (Hamming 1962, More and Wild 2011). And no
-algorithm is better than its data: what a rounding of the inputs does, ``f(x + d) - f(x - d)`` scaled down, counts too.
+whatever its algorithm. At the point itself the distance of ``f(x)`` from the chord between two neighbours shows it; over
+the length of a step, where values cross many rounding steps, the fourth difference (Hamming 1962, More and Wild 2011).
+And no algorithm is better than its data: what a rounding of the inputs does, the chord's slope times an ulp, counts too.
 A few samples are taken; what is left of chance (a sample that happens to be small) the factor is for.
 """
 
@@ -20,6 +20,7 @@ from .subject import Subject, is_varied
 
 EPS = float(np.finfo(np.float64).eps)
 SAMPLES = 6
+ASYMMETRY = 0.618  # how far to nudge to the other side: at equal distances the errors of a rounded 1 + small cancel
 SAFETY = 8.0  # a bound is this times the largest sample: all six below an eighth of sigma has chance 3e-7
 # By how much, relatively, inputs are nudged in float64, float32 and float16: the square is below that one's rounding.
 NUDGES = (2.0**-36, 2.0**-14, 2.0**-6)
@@ -33,9 +34,10 @@ def roughness(
     samples: list[list[Array]] = [[] for _ in here]
     for _ in range(SAMPLES):
         directions = tuple(rng.uniform(-1, 1, np.shape(array)) for array in (v, *subject.arrays))
-        up, down = (results(*_nudged(subject, v, directions, sign * nudge)) for sign in (1, -1))
+        up, down = (results(*_nudged(subject, v, directions, by * nudge)) for by in (1, -ASYMMETRY))
         for rows, centre, above, below in zip(samples, here, up, down, strict=True):
-            rows += [(above - 2 * centre + below) / 2, (above - below) / 2 * (EPS / nudge)]
+            straight = (ASYMMETRY * above + below) / (1 + ASYMMETRY)
+            rows += [straight - centre, (above - below) / (1 + ASYMMETRY) * (EPS / nudge)]
     return [np.stack(rows) for rows in samples]
 
 
