@@ -25,7 +25,9 @@ def node(name: str, arrays: tuple[Any, ...], options: Mapping[str, Any]) -> Node
     """The operation's call as a node."""
     given = {key: value for key, value in named(name, arrays).items() if value is not None}
     made = NODES[name](given, dict(options))
-    inputs = {key: np.ascontiguousarray(value) if value.ndim else value for key, value in made.inputs.items()}
+    inputs = {
+        key: np.ascontiguousarray(value) if np.ndim(value) else np.asarray(value) for key, value in made.inputs.items()
+    }
     return made._replace(inputs=inputs)
 
 
