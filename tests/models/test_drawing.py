@@ -175,6 +175,7 @@ def test_every_skip_leads_from_its_source_to_the_half_that_it_fills(subject):
         source, k = min(of, key=order.__getitem__), of.index(min(of, key=order.__getitem__))
         start, end = picture.bar_of(source), picture.bar_of(concat.name)
         half, kind = end[1][k]
+        assert half.top == start[1][0][0].top
         assert kind == "copy"
         assert end[1][1 - k][1] == "map"
         right = start[1][-1][0].right

@@ -17,7 +17,7 @@ from .sketch import Map, Way, sketch
 from .svg import SMALL, TEXT, wide
 
 GAP, MARGIN, DROP = 24, 16, 30  # between bars, around the picture, between rows
-LINE, LABEL, LANE = TEXT + 5, TEXT + SMALL + 6, 12  # heights: of a line of text, of the two above a bar, of a skip
+LINE, LABEL = TEXT + 5, TEXT + SMALL + 6  # heights: of a line of text, of the two above a bar
 TALLEST, SHORTEST, SHRINK = 130.0, 26.0, 0.76  # heights of the bars, from the first row down
 
 # Colours that white and black paper both bear; a family's further ones are for its further meanings.
@@ -113,10 +113,9 @@ class _Drawing:
             x = filled.get(here.level, MARGIN - GAP) + GAP + box.reach
             if here.level != way.source.level:  # straight down or up, if there is room
                 x = max(x, source.x - box.centre(way.part))
-            passed = range(here.level + 1, way.source.level + 1)  # the rows that an arrow upwards runs along
-            x = max([x, *(filled.get(row, 0) + GAP - box.centre(way.part) for row in passed[:-1])])
             self.boxes[here] = box._replace(x=x)
-            filled |= {row: max(filled.get(row, 0), self.boxes[here].centre(way.part)) for row in passed}
+            for row in range(here.level + 1, way.source.level + 1):  # an arrow upwards runs along them
+                filled[row] = max(filled[row], self.boxes[here].centre(way.part))
             filled[here.level] = x + box.reach
 
     def _box(self, here: Map, source: Map, rows: Mapping[int, Point]) -> Box:
@@ -127,11 +126,10 @@ class _Drawing:
 
     def _rows(self) -> dict[int, Point]:
         """Top and height of the bars of each row."""
-        y = MARGIN + 3 * LINE + 8.0  # below the title
-        lanes = {way.target.level for way in self.sketch.skips if self._crowded(way)}
+        y = MARGIN + 3 * LINE + 14.0  # below the title
         rows = {}
         for depth, level in enumerate(sorted({here.level for here in self.sketch.maps})):
-            y += LABEL + LANE * (level in lanes)
+            y += LABEL
             rows[level] = y, max(SHORTEST, TALLEST * SHRINK**depth)
             y += rows[level][1] + DROP
         return rows
@@ -199,14 +197,10 @@ class _Drawing:
         source, target = self.boxes[way.source], self.boxes[way.target]
         end = target.part(way.part) - 1
         if not self._crowded(way):
-            y = target.top + target.height * (0.3 if way.part else 0.5)  # over a first part, beside the arrow into it
-            return [(source.right + 2, y), (end, y)]
-        lane = target.top - LABEL - LANE / 2
-        leave, y = source.x + source.reach + 5, source.top + 0.22 * source.height
-        return [
-            (source.right + 2, y), (leave, y), (leave, lane), (target.x - target.reach - 5, lane),
-            (target.x - target.reach - 5, target.top + 0.22 * target.height), (end, target.top + 0.22 * target.height),
-        ]  # fmt: skip
+            return [(source.right + 2, source.middle), (end, target.middle)]
+        lane, y = target.top - LABEL - 6, target.top + 0.22 * target.height
+        leave, arrive = source.x + source.reach + 5, target.x - target.reach - 5
+        return [(source.right + 2, y), (leave, y), (leave, lane), (arrive, lane), (arrive, y), (end, y)]
 
     def _vectors(self, target: Map, lines: Sequence[str]) -> tuple[Point, str]:
         """A frame that says where gamma and beta come from, below the map that they enter; and its lower right corner."""
