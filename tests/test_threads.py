@@ -108,6 +108,22 @@ def test_an_exception_of_a_helper_is_raised_too():
         parallel(work, range(2))
 
 
+def test_after_an_exception_no_helper_is_at_work_any_more():
+    unet_ref.set_num_threads(2)
+    caller, both, done = threading.current_thread(), threading.Barrier(2, timeout=30), []
+
+    def work(_):
+        both.wait()
+        if threading.current_thread() is caller:
+            raise KeyError("from the caller")
+        time.sleep(0.05)
+        done.append("helper")
+
+    with pytest.raises(KeyError, match="from the caller"):
+        parallel(work, range(2))
+    assert done == ["helper"]
+
+
 def test_tasks_within_tasks_run_where_they_are():
     unet_ref.set_num_threads(3)
     outer, inner = {}, {}

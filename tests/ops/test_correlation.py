@@ -103,6 +103,19 @@ def test_bits_do_not_depend_on_the_number_of_threads(name, dtype):
             assert array.tobytes() == same.tobytes()
 
 
+@pytest.mark.parametrize("name", ["strided", "grouped", "few pixels"])
+@pytest.mark.parametrize("through", [through for through in WAYS if "rows" in through])
+def test_bits_do_not_depend_on_the_order_of_tasks(through, name, monkeypatch):
+    """So no two tasks meet in a pixel, which threads would show only now and then."""
+    way(monkeypatch, through)
+    unet_ref.set_num_threads(1)
+    expected, each = computed(name, "float32", slice(2)), im2col.each
+    for module in (slide, correlation):
+        monkeypatch.setattr(module, "each", lambda work, tasks, like: each(work, tasks[::-1], like))
+    for array, same in zip(computed(name, "float32", slice(2)), expected, strict=True):
+        assert array.tobytes() == same.tobytes()
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_sample_has_the_same_bits_alone_and_in_any_batch(name, dtype):
