@@ -188,3 +188,19 @@ def test_every_activation_and_its_gradient(name, training):
             np.testing.assert_allclose(
                 ours.reshape(theirs.shape), theirs, rtol=0, atol=TOLERANCE * np.abs(theirs).max(), err_msg=step
             )
+
+
+@pytest.mark.parametrize("name", ["unet_film", "context_unet", "resnet_unet"])
+def test_a_fresh_state_is_drawn_as_pytorch_draws_it(name):
+    """Same range and same spread, tensor by tensor, biases too; what is not drawn is equal."""
+    options = {"n_feat": 16} if name == "context_unet" else {"base_channels": 8}
+    torch.manual_seed(0)
+    theirs = {key: tensor.numpy() for key, tensor in torch_twins.build(name, options).state_dict().items()}
+    ours = MODELS[name](**options).init(0)
+    for key, array in theirs.items():
+        if array.size > 1 and array.std() == 0:
+            np.testing.assert_array_equal(ours[key], array, strict=True, err_msg=key)
+        elif array.size >= 64:  # the largest of so many is near the bound
+            near = 5e-3 if array.size > 2000 else 0.15
+            assert np.abs(ours[key]).max() == pytest.approx(np.abs(array).max(), rel=near), key
+            assert ours[key].std() == pytest.approx(array.std(), rel=5 / np.sqrt(array.size)), key
