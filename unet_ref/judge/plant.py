@@ -13,7 +13,8 @@ from .diagnose import composed
 from .mistake import Arguments, Base, Mistake, Results
 from .trial import Observation, Trial, guarded
 
-TRIES, PLAIN = 600, 30  # draws in all, and as they come from the table before anything special is tried
+TRIES, TRIES_OF_A_PAIR = 600, 60  # draws in all
+PLAIN = 30  # of them as they come from the table, before anything special is tried
 
 
 class Planted(NamedTuple):
@@ -39,7 +40,7 @@ def plant_pair(
 def _first(
     operation: str, rng: np.random.Generator, dtype: Any, mistakes: tuple[Mistake, ...], run: Base | Mistake
 ) -> Planted | None:
-    for k in range(TRIES):
+    for k in range(TRIES if len(mistakes) == 1 else TRIES_OF_A_PAIR):
         special = plain if k < PLAIN else SPECIAL[k % len(SPECIAL)]
         arguments = drawn(operation, rng, dtype, special)
         got = guarded(lambda arguments=arguments: run(arguments))

@@ -15,7 +15,7 @@ from .mistake import Arguments, Mistake, Results, right
 
 LEFT = 0.25  # what a mistake may leave of the error that it is to explain
 ROOM = 32  # times the rounding that was measured
-ULPS = 64  # of a tensor's largest element
+ULPS = 16  # of a tensor's largest element
 
 
 class Observation(NamedTuple):
@@ -134,18 +134,21 @@ class Trial:
     def run(self, mistake: Mistake) -> Match | None:
         """The mistake at these arguments, beside what came back; ``None`` where it does not show."""
         results = guarded(lambda: mistake(self.narrow if mistake.narrow else self.arguments))
-        return None if results is None else self.match(results)
+        return None if results is None else self.match(results, rough=mistake.narrow)
 
     def fit(self, mistake: Mistake) -> Match | None:
         """The same with the number that suits the result best, where the mistake has one."""
         results = guarded(lambda: mistake.fitted(self.narrow if mistake.narrow else self.arguments, self.results))
-        return None if results is None else self.match(results)
+        return None if results is None else self.match(results, rough=mistake.narrow)
 
-    def match(self, results: Results) -> Match | None:
-        """Results with a mistake beside what came back; ``None`` where they are the right ones."""
-        return self.match_tensors({name: np.asarray(array) for name, array in results.tensors().items()})
+    def match(self, results: Results, *, rough: bool = False) -> Match | None:
+        """Results with a mistake beside what came back; ``None`` where they are the right ones.
 
-    def match_tensors(self, tensors: dict[str, Any]) -> Match | None:
+        ``rough``: rounding is part of the mistake, so that most of the error is all that it can explain.
+        """
+        return self.match_tensors({name: np.asarray(array) for name, array in results.tensors().items()}, rough=rough)
+
+    def match_tensors(self, tensors: dict[str, Any], *, rough: bool = False) -> Match | None:
         """The same for results by tensor."""
         changes = frozenset(
             n for n, array in tensors.items() if n in self.right and self._apart(n, array, self.right[n])
@@ -154,20 +157,25 @@ class Trial:
             return None
         explains, left = set(), 0.0
         for name, size in self.wrong.items():
-            if name in changes and not self._apart(name, self.got[name], tensors[name], size):
+            if name not in changes:
+                continue
+            distance = error(self.got[name], tensors[name])
+            room = np.inf if rough else self._room(name, tensors[name])
+            if np.isfinite(distance) and distance <= min(room, LEFT * size):
                 explains.add(name)
-                left = max(left, error(self.got[name], tensors[name]) / _size(size, tensors[name]))
+                left = max(left, distance / _size(size, tensors[name]))
         contradicts = frozenset(changes - set(self.wrong)) & set(self.got)
         return Match(frozenset(explains), contradicts, left, changes, tensors)
 
-    def _apart(self, name: str, one: Any, other: Any, size: float = np.inf) -> bool:
-        """Whether two versions of a tensor differ by more than rounding, or than a small share of an error."""
-        if one.shape != other.shape:
-            return True
+    def _apart(self, name: str, one: Any, other: Any) -> bool:
+        """Whether two versions of a tensor differ by more than rounding."""
+        return error(one, other) > self._room(name, other)
+
+    def _room(self, name: str, other: Any) -> float:
+        """How far rounding leads in another version of a tensor, which may be larger than the right one."""
         scale = largest(self.right[name])
         relative = self.rounding[name] / scale if scale > 0 else 0.0
-        room = max(self.rounding[name], max(relative, self.unit) * largest(other))
-        return error(one, other) > min(room, LEFT * size)
+        return max(self.rounding[name], max(relative, self.unit) * largest(other))
 
 
 def guarded(run: Any) -> Results | None:

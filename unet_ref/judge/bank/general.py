@@ -17,6 +17,7 @@ from .tools import (
     each_gradient,
     each_output,
     first_array,
+    number,
     regraded,
     reread,
     times,
@@ -218,7 +219,7 @@ def sign_of_the_gradients(arguments: Arguments, base: Base) -> Results:
 def grad_output_ignored(arguments: Arguments, base: Base) -> Results:
     """The upstream gradient is taken to be one everywhere."""
     dy = arguments.grad_output
-    ones = np.zeros(dy.shape, dtype=dy.dtype) + dy.dtype.type(1) if dy.dtype != object else np.full(dy.shape, 1, object)
+    ones = np.asarray(zero(dy) + number(1, dy), dtype=dy.dtype)
     return base(arguments)._replace(grads=base(arguments._replace(grad_output=ones)).grads)
 
 

@@ -102,7 +102,7 @@ def gamma_and_beta_swapped(arguments: Arguments, base: Base) -> Results:
     return results._replace(grads=grads and grads | {"gamma": grads["beta"], "beta": grads["gamma"]})
 
 
-@mistake(FILM, mend="Add beta.")
+@mistake(FILM, mend="Add beta to every pixel of its channel.")
 def beta_forgotten(arguments: Arguments, base: Base) -> Results:
     """beta is not added."""
     return reread(arguments, base, "beta", zero, zero)

@@ -163,7 +163,7 @@ def probability_clipped(arguments: Arguments, base: Base) -> Results | None:
     """The probability is held between 1e-7 and 1 - 1e-7 before the logarithm, as in Keras: far logits cost too little."""
     x = arguments.arrays["x"]
     most = number(16.118095550958319, x)  # log((1 - 1e-7) / 1e-7)
-    over, under = real(x) > real(most), real(x) < -real(most)
+    over, under = real(x) > most.real, real(x) < -most.real
     if not (over | under).any():
         return None
     held = np.where(over, most, np.where(under, -most, x)).astype(x.dtype)
@@ -246,7 +246,7 @@ def softmax_over_the_wrong_axis(arguments: Arguments, base: Base) -> Results | N
         return None
     softmax = _softmax(x, -1)
     terms = -(log(softmax) * chosen).sum(axis=1)
-    return _loss(arguments, terms, softmax * chosen.sum(axis=-1, keepdims=True) - chosen)
+    return _loss(arguments, terms, softmax * chosen.sum(axis=-1, keepdims=True).astype(x.dtype) - chosen)
 
 
 @mistake(CE, mend="x is the logit already: the loss applies the softmax itself.")

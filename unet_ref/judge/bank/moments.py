@@ -88,14 +88,13 @@ def reciprocal_root(v: Any, eps: Any) -> tuple[Any, Any]:
 
 def normalized(
     arguments: Arguments, scale: Scale = reciprocal_root, *,
-    subtract: bool = True, centre: bool = True, count: Fraction = Fraction(1),
+    subtract: bool = True, centre: bool = True, count: Fraction = Fraction(1), variance: Any = None,
 ) -> Results:  # fmt: skip
     """The norm by the formula above, with the gradients that follow from it; in evaluation mode nothing moves with x."""
     v = view(arguments)
     offset, spread = (v.x - v.mean if moved else v.x for moved in (subtract, centre))  # x - a, x - c
-    variance = v.variance
-    if not v.frozen:
-        variance = v.average(spread * spread) * number(count, v.x)
+    if variance is None:
+        variance = v.variance if v.frozen else v.average(spread * spread) * number(count, v.x)
     f, slope = scale(variance, v.eps)
     y = offset * f if v.weight is None else v.weight * (offset * f)
     y = y if v.bias is None else y + v.bias

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ... import ops
 from ..mistake import Arguments, Base, Results, mistake
+from .tools import regraded
 from .window import CONVOLUTIONS, SLIDING, moved, window_of
 
 DILATED = (*CONVOLUTIONS, "max_pool2d")
@@ -80,6 +82,30 @@ def padding_sides_swapped(arguments: Arguments, base: Base) -> Results | None:
 def padding_axes_swapped(arguments: Arguments, base: Base) -> Results | None:
     """The padding of the rows is used for the columns, and that of the columns for the rows."""
     return _sides(arguments, base, lambda rows, columns: (columns, rows))
+
+
+def _replaced_border(arguments: Arguments, base: Base, mode: str) -> Results | None:
+    """A convolution of the image in a border of its own pixels, which its gradient comes back through."""
+    window = window_of(arguments)
+    if window.pads == ((0, 0), (0, 0)) or (
+        mode == "reflect" and any(max(pads) >= size for pads, size in zip(window.pads, window.input, strict=True))
+    ):
+        return None
+    x = arguments.arrays["x"]
+    wide = arguments.with_arrays(x=ops.pad2d(x, padding=window.pads, mode=mode)).with_options(padding=0)
+    return regraded(base(wide), x=lambda dx: ops.pad2d_backward(dx, x, padding=window.pads, mode=mode).x)
+
+
+@mistake("conv2d", mend="Pad with zeros.")
+def padding_repeats_the_border(arguments: Arguments, base: Base) -> Results | None:
+    """The image is padded with its border pixels (replicate) instead of zeros."""
+    return _replaced_border(arguments, base, "replicate")
+
+
+@mistake("conv2d", mend="Pad with zeros.")
+def padding_mirrors_the_image(arguments: Arguments, base: Base) -> Results | None:
+    """The image is padded with its mirror image (reflect) instead of zeros."""
+    return _replaced_border(arguments, base, "reflect")
 
 
 @mistake("max_pool2d", "avg_pool2d", mend="kernel_size is (h, w): the first number counts rows.")
