@@ -93,6 +93,13 @@ class Run:
             ops.concat(unknown, **step.options) if step.op == "concat" else ops.center_crop2d(*unknown, **step.options)
         )
 
+    def _copied(self, name: str) -> Any:
+        """An input of a concatenation: where it is not shown, what is due there, since the concatenation shows it."""
+        try:
+            return self.value(name)
+        except AbsentError:
+            return self._expected(self.steps[name])[0].astype(self._dtype())
+
     def _unseen(self, name: str) -> Any:
         return np.zeros(()) if f"activation.{name}" in self.other else np.asarray(self._expected(self.steps[name])[1])
 
@@ -126,7 +133,7 @@ class Run:
         """The arguments of a step by name: the candidate's activations, the state's parameters."""
         layer = self.model.layers.get(step.name)
         if step.op == "concat":
-            return {"arrays": tuple(map(self.value, step.inputs))}
+            return {"arrays": tuple(map(self._copied, step.inputs))}
         if step.op == "film":
             base, gamma, beta = step.inputs
             return {"x": self.value(base), "gamma": self.value(gamma, 0), "beta": self.value(beta, 1)}
