@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from check.planted import MISTAKES
 from check.planted.behaviour import MISBEHAVING
+from every_operation import each_differentiable
 
 from unet_ref import gradcheck, ops
 from unet_ref.check import verify_operation
@@ -55,3 +56,26 @@ def test_gradcheck_rejects_what_misbehaves(what, rng):
     x, weight, bias = rng.standard_normal((2, 3, 5, 4)), rng.standard_normal((4, 3, 2, 3)), rng.standard_normal(4)
     report = gradcheck(ops.conv2d, backward, x, weight, bias)
     assert method in {row.method for row in report.failures}, report
+
+
+@pytest.mark.parametrize("method", ["auto", "differences"])
+@each_differentiable
+def test_one_coordinate_off_by_5e_4_is_seen_in_every_gradient_of_every_operation(operation, method):
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        good = subject_of(operation, operation.draw(rng))
+        for position, gradient in good.gradients(rng.standard_normal(good.y().shape)).items():
+            if gradient is None or not gradient.any():
+                continue
+            name, index = good.names[position], int(rng.choice(np.flatnonzero(gradient)))
+
+            def wrong(grad_output, *arrays, name=name, index=index, good=good):
+                found = good.backward(grad_output, *arrays)
+                found[name] = np.array(found[name])
+                found[name].flat[index] *= 1 + 5e-4
+                return found
+
+            report = gradcheck(good.forward, wrong, *good.arrays, names=good.names, rng=seed, method=method)
+            assert [row.argument for row in report.failures] == [name], report
+            where = list(map(int, np.unravel_index(index, gradient.shape)))
+            assert report.failures[0].detail.startswith(f"{name}{where or ''}: gradient ")
