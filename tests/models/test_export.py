@@ -87,6 +87,15 @@ def test_the_same_recipe_gives_the_same_bits(tmp_path):
     assert read(tmp_path / "c.npz")[1]["sha256"] != first["sha256"]
 
 
+def test_an_image_alone(tmp_path):
+    export(tmp_path / "a.npz", "unet_film", OPTIONS, FILM, SHAPE[1:])
+    tensors, _ = read(tmp_path / "a.npz")
+    assert tensors["input.weather"].shape == (2,)
+    assert tensors["output"].shape == tensors["grad_output"].shape == (1, 16, 32)
+    assert tensors["activation.outc"].shape == (1, 1, 16, 32)  # it runs as a batch of one
+    assert tensors["grad.input.x"].shape == SHAPE[1:]
+
+
 def test_a_state_of_ones_own(tmp_path):
     state = random_state(FILM, np.random.default_rng(1), "float32")
     export(tmp_path / "a.npz", "unet_film", OPTIONS, FILM, SHAPE, state=state)

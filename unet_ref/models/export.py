@@ -50,8 +50,8 @@ def export(
     rng = np.random.default_rng(seed)
     drawn = state is None
     state = model.init(rng, dtype, scheme) if state is None else state
-    shapes = model.input_shapes(shape)
-    inputs = {n: rng.standard_normal(s).astype(dtype) for n, s in zip(model.inputs, shapes, strict=True)}
+    shapes = model.all_shapes([shape])
+    inputs = {n: rng.standard_normal(s or ()).astype(dtype) for n, s in zip(model.inputs, shapes, strict=True)}
     grad_output = rng.standard_normal(model.output_shape(*shapes)).astype(dtype)
     tensors, steps = record(model, state, inputs, grad_output, training=training)
     recipe = {

@@ -73,7 +73,7 @@ class Model:
 
     # --- shapes ---------------------------------------------------------------------------------------------------
 
-    def output_shape(self, *shapes: Sequence[int]) -> tuple[int, ...]:
+    def output_shape(self, *shapes: Sequence[int] | None) -> tuple[int, ...]:
         """The output's shape for inputs of these shapes; ``ShapeError`` names the level where they cannot fit."""
         return tuple(self.shape_trace(*shapes).output.shape)
 
@@ -82,7 +82,7 @@ class Model:
         record: str = "backward",
     ) -> Trace:  # fmt: skip
         """The trace of a forward pass without values: every step with its shapes."""
-        whole = self._all_shapes(shapes)
+        whole = self.all_shapes(shapes)
         arrays = [None if s is None else Abstract(s, dtype, meter) for s in whole]
         state = {name: Abstract(s, dtype) for name, s in states.tensors(self.layers).items()}
         try:
@@ -92,7 +92,7 @@ class Model:
             sizes = hint(x, self.multiple, lambda height, width: self._fits((*x[:-3], self._channels(), height, width)))
             raise ShapeError(f"{type(self).__name__}: {error}{sizes}") from None
 
-    def _all_shapes(self, shapes: Sequence[Sequence[int] | None]) -> list[tuple[int, ...] | None]:
+    def all_shapes(self, shapes: Sequence[Sequence[int] | None]) -> list[tuple[int, ...] | None]:
         """One shape for each input, absent ones ``None``; an image's shape alone says what goes with it."""
         who, given = type(self).__name__, [None if s is None else tuple(map(operator.index, s)) for s in shapes]
         given += [None] * (len(self.inputs) - len(given)) if len(given) != 1 else []
@@ -113,7 +113,7 @@ class Model:
         return self._run_backward(Shapes(), trace, grad, record=False, release=True)
 
     def _fits(self, shape: Sequence[int]) -> bool:
-        arrays = [None if s is None else Abstract(s, "float32") for s in self._all_shapes([shape])]
+        arrays = [None if s is None else Abstract(s, "float32") for s in self.all_shapes([shape])]
         state = {name: Abstract(s, "float32") for name, s in states.tensors(self.layers).items()}
         try:
             self._run(Shapes(), state, arrays, training=False, record="backward")

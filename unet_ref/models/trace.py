@@ -35,8 +35,9 @@ class Step(NamedTuple):
 class Trace(Mapping[str, Any]):
     """Name -> activation, in the order of the forward pass.
 
-    Holds what the backward pass reads, or with ``record="all"`` everything. ``output`` is the network's output,
-    ``buffers`` the running statistics after this pass (unchanged in eval mode).
+    Holds what the backward pass reads, or with ``record="all"`` everything; an image alone runs as a batch of one, whose
+    axis its activations have. ``output`` is the network's output, ``buffers`` the running statistics after this pass
+    (unchanged in eval mode).
     """
 
     activations: dict[str, Any] = field(default_factory=dict)
