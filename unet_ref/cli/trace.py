@@ -61,7 +61,7 @@ def measure(model: Model, shape: tuple[int, ...], arguments: argparse.Namespace)
     grad_output = rng.standard_normal(trace.output.shape).astype(arguments.dtype)
     forward = {name: _moments(array) for name, array in trace.items()}
     grads = model.backward(state, trace, grad_output, record=True, release=True).activations
-    return {name: (*forward[name], *_moments(grads[name])) for name in trace.steps if name in forward}
+    return {name: (*forward[name], *_moments(grads[name])) for name in trace.steps}
 
 
 def _moments(array: Any) -> tuple[float, float]:
@@ -99,11 +99,7 @@ def cost_table(planned: Plan, *, blocks: bool = False) -> str:
 
 def value_table(planned: Plan, values: dict[str, tuple[float, ...]]) -> str:
     """Mean and spread (standard deviation) of every activation and of the gradient there."""
-    rows = [
-        [_times(step.shape), *(f"{v:.1e}" for v in values[step.name])] if step.name in values
-        else [_times(step.shape), *"----"]
-        for step in planned.steps
-    ]  # fmt: skip
+    rows = [[_times(step.shape), *(f"{v:.1e}" for v in values[step.name])] for step in planned.steps]
     header = ["activation", "shape", "mean", "spread", "of gradient: mean", "spread"]
     return headed(header, planned.steps, headings(step.name for step in planned.steps), rows, [])
 
