@@ -1,10 +1,10 @@
 """Scalars that the definitions of ``unet_ref.spec`` can be run over, to see what rounding does.
 
-``Traced`` knows the derivative of its value by every single rounding before it. The sum of their absolute values, times u,
-is what rounding can do at worst, to first order: a bound has to reach it, and should not be far above.
+``Traced`` knows the derivative of its value by every single rounding before it. The sum of their absolute values,
+times u, is what rounding can do at worst, to first order: a bound has to reach it, and should not be far above.
 
-``Emulated`` is rounded to a narrow format after every operation. Sums are put off until their value is needed: then they
-are added up in one order or another, products with or without FMA.
+``Emulated`` is rounded to a narrow format after every operation. Sums are put off until their value is needed: then
+they are added up in one order or another, products with or without FMA.
 """
 
 from __future__ import annotations

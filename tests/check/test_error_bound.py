@@ -1,4 +1,4 @@
-"""``error_bound``, ``reference`` and ``ratio``: shapes, profiles, what is vacuous, and where several answers are right."""
+"""``error_bound``, ``reference``, ``ratio``: shapes, profiles, what is vacuous, where several answers are right."""
 
 import copy
 import pickle

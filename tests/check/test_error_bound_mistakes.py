@@ -1,4 +1,4 @@
-"""What is wrong falls outside the bounds of float32: a factor of 1.001, a term left out, one value too few in a mean."""
+"""What is wrong is outside the bounds of float32: a factor of 1.001, a term left out, one value too few in a mean."""
 
 import numpy as np
 import pytest

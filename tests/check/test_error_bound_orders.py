@@ -1,4 +1,4 @@
-"""Correct results stay inside: any order of summation, blocked, pairwise or reversed, with or without FMA, on every operation."""
+"""Right results stay inside, on every operation: any order of summation, blocked, pairwise, with or without FMA."""
 
 import itertools
 

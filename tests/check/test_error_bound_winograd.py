@@ -1,4 +1,4 @@
-"""Winograd's convolutions: computed here, right, within the bound of their profile, and not always within that of direct sums."""
+"""Winograd's convolutions are within the bound of their profile, and not always within that of direct sums."""
 
 import itertools
 

@@ -1,7 +1,7 @@
-"""The bounds reach what rounding can do at worst, to first order, in the definition's formula and in others; and not far beyond.
+"""The bounds reach what rounding can do at worst, to first order, in the definition's formula and in others.
 
-``first_order`` knows the slope of every result by every single rounding before it, so that a bound in which a rounding was
-forgotten falls short.
+``first_order`` knows the slope of every result by every single rounding before it, so that a bound in which a
+rounding was forgotten falls short.
 """
 
 import math

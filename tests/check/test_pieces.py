@@ -216,6 +216,7 @@ def test_a_weak_kink_on_a_curve():
 def test_where_nothing_moves():
     found = alone(lambda x: 0 * x + 3, [0.7])
     assert (found.kink, found.slope) == (False, 0.0)
+    assert 1e-17 < found.bound < 1e-14  # an ulp of 3, seen from a distance of 1
 
 
 def test_powers_of_dual_numbers():

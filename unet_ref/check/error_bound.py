@@ -91,9 +91,10 @@ def reference(
     grad_output: Any = None,
     profile: str | Profile = "float32",
 ) -> tuple[Any, dict[str, Any]]:
-    """``(output, gradients by name)`` to compare a candidate with: ``ops`` in float64, for the profile float64 in longdouble.
+    """``(output, gradients by name)`` to compare a candidate with.
 
-    Its own rounding is part of the bounds of ``error_bound`` for the same profile.
+    ``ops`` in float64, for the profile ``float64`` in longdouble. Its own rounding is part of the bounds of
+    ``error_bound`` for the same profile.
     """
     given = _given(name, arrays, options or {}, grad_output, profile_of(profile))
     return given.y, given.grads
@@ -141,8 +142,8 @@ def _cast(value: Any, dtype: Any) -> Any:
 def _undefined(given: Given) -> float:
     """The bound where the reference is NaN or infinite.
 
-    If all arguments are finite it is so by its own overflow, or by 0/0, which another way to compute may avoid; else, and
-    where there are no arguments, every right result is the same.
+    If all arguments are finite it is so by its own overflow, or by 0/0, which another way to compute may avoid; else,
+    and where there are no arguments, every right result is the same.
     """
     arrays = [np.asarray(a) for a in _flat((given.grad_output, *given.arrays.values(), given.options.get("value")))]
     return np.inf if all(np.isfinite(array).all() and array.size for array in arrays) else 0.0

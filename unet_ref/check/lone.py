@@ -46,7 +46,9 @@ def examine(
         rises = np.stack([(moved - y).ravel() for moved in ys[: len(steps)]])
         falls = np.stack([(y - moved).ravel() for moved in ys[len(steps) :]])
         h_up, h_down = (np.array([abs(moved.flat[index] - here) for moved in side])[:, None] for side in (up, down))
-        answers = ((rises != 0) | (falls != 0)).any(axis=0)  # an output that never moves has no rounding to speak of
+        answers = ((rises != 0) | (falls != 0)).any(axis=0)
+        # an output that never moves has no rounding to speak of: at most an ulp over the largest step
+        unseen = float(np.sum(np.abs(v * y).ravel()[~answers])) * EPS / h_up[0, 0]
         weight, size_of_y = np.abs(v).ravel() * answers, np.abs(np.stack(ys)).reshape(2, len(steps), -1).sum(axis=0)
         slope_up, slope_down = v.ravel() * rises / h_up, v.ravel() * falls / h_down
         middle = v.ravel() * (rises + falls) / (h_up + h_down)
@@ -58,7 +60,7 @@ def examine(
         at, slack = _kink(gap, rounding)
         if at is None:
             slope = float(np.sum(middle[rung]))
-            return Lone(False, slope, float(errors[rung]), float(size[rung]), slope, slope)
+            return Lone(False, slope, float(errors[rung]) + unseen, float(size[rung]), slope, slope)
         low, high = (float(np.sum(pick(slope_up[at], slope_down[at]))) for pick in (np.minimum, np.maximum))
     return Lone(True, (low + high) / 2, slack, float(size[at]), low, high)
 

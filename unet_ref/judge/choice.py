@@ -8,12 +8,13 @@ import numpy as np
 
 from .. import ops
 from ..backend import Array
+from ..check.bounds import Profile
 from ..ops.pooling import pool_window
 from .mistake import Arguments
 
 
-def interval(tensor: str, arguments: Arguments, input_error: Any) -> tuple[Array, Array]:
-    """The least and the most that each element can be, if ``x`` is off by up to ``input_error``.
+def interval(tensor: str, arguments: Arguments, input_error: Any, kind: Profile) -> tuple[Array, Array]:
+    """The least and the most that each element can be, if ``x`` is off by up to ``input_error``; sums are rounded.
 
     A pixel may be a window's largest if it is within two errors of the largest; each window gives its gradient to one of
     those that may. A ReLU's gate may be open or closed where x is within the error of 0.
@@ -29,7 +30,7 @@ def interval(tensor: str, arguments: Arguments, input_error: Any) -> tuple[Array
     dy = np.asarray(arguments.grad_output, dtype=np.float64)
     if arguments.name == "relu":
         return _open_or_closed(x, error, dy)
-    return _landings(x, error, dy, arguments.options)
+    return _landings(x, error, dy, arguments.options, kind)
 
 
 def _open_or_closed(x: Array, error: Array, dy: Array) -> tuple[Array, Array]:
@@ -39,7 +40,9 @@ def _open_or_closed(x: Array, error: Array, dy: Array) -> tuple[Array, Array]:
     return np.where(closed, 0, least), np.where(closed, 0, most)
 
 
-def _landings(x: Array, error: Array, dy: Array, options: dict[str, Any]) -> tuple[Array, Array]:
+def _landings(
+    x: Array, error: Array, dy: Array, options: dict[str, Any], kind: Profile
+) -> tuple[Array, Array]:  # fmt: skip
     """Each window's gradient lands on its one candidate, or on one of several."""
     chosen = {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False} | options
     window = pool_window("max_pool2d", x.shape, **chosen)
@@ -50,10 +53,13 @@ def _landings(x: Array, error: Array, dy: Array, options: dict[str, Any]) -> tup
     candidates = np.zeros(dy.shape)
     for i, j, r, q in taps:
         candidates[..., i, j] += (x + error)[..., r, q] >= floor[..., i, j]
-    low, high = np.zeros(x.shape), np.zeros(x.shape)
+    low, high, magnitude, terms = (np.zeros(x.shape) for _ in range(4))
     for i, j, r, q in taps:
         given = np.where((x + error)[..., r, q] >= floor[..., i, j], dy[..., i, j], 0)
         alone = candidates[..., i, j] == 1
         low[..., r, q] += np.where(alone, given, np.minimum(given, 0))
         high[..., r, q] += np.where(alone, given, np.maximum(given, 0))
-    return low, high
+        magnitude[..., r, q] += np.abs(given)
+        terms[..., r, q] += 1
+    room = np.where(magnitude > 0, kind.stored(magnitude, kind.products(magnitude, terms)), 0)
+    return low - room, high + room

@@ -120,9 +120,10 @@ def diagnose_all(
         return found
     shown = {s.mistakes[0]: s.matches for s in singles if not s.fitted and any(s.matches)}
     here = [(each, match) for each, matches in shown.items() if (match := matches[hard]) is not None]
+    likely = dict.fromkeys([*_dividing(singles, wrong), *_pairs(wrong[hard], here, progress)])
     doubles = [
         Suspect(two, [together(two, t, [shown[each][k] for each in two]) for k, t in enumerate(wrong)])
-        for two in _pairs(wrong[hard], here, progress)
+        for two in likely
     ]
     better = [each for each in ranked(doubles, wrong, fine) if not found or each.cases > found[0].cases]
     behind = max((each.rank for each in better), default=0)
@@ -188,6 +189,16 @@ def _merged(trial: Trial, one: Match | None, other: Match | None) -> Match | Non
     if one is None or other is None:
         return None
     return trial.match_tensors(other.tensors | {name: one.tensors[name] for name in one.explains})
+
+
+def _dividing(singles: list[Suspect], wrong: list[Trial]) -> list[tuple[Mistake, ...]]:
+    """The pairs of which one mistake explains some of the wrong results and the other all the rest."""
+    explained = {
+        suspect.mistakes[0]: found
+        for suspect in singles
+        if not suspect.fitted and (found := {k for k, trial in enumerate(wrong) if suspect.explains(k, trial)})
+    }
+    return [two for two in combinations(explained, 2) if len(explained[two[0]] | explained[two[1]]) == len(wrong)]
 
 
 def _pairs(trial: Trial, shown: list[tuple[Mistake, Match]], progress: Progress | None) -> list[tuple[Mistake, ...]]:

@@ -11,7 +11,8 @@ from .heat import heat_map
 from .pattern import axis_names
 from .report import CONDUCT, CaseResult, Report
 from .style import STYLE
-from .verdict import BUG, EXACT, LOOSER, ROUNDING, VACUOUS, TensorVerdict, title
+from .verdict import BUG, EXACT, LOOSER, ROUNDING, VACUOUS, TensorVerdict
+from .words import title
 
 SHOWN = 30  # failures of an operation that are told in full
 COLUMNS = (EXACT, ROUNDING, LOOSER, VACUOUS, BUG, CONDUCT, "skipped")

@@ -39,8 +39,8 @@ def judge_implementation(
     memory that is not its caller's or gives other bits in a second call is told so. ``NotImplementedError`` skips a case.
 
     >>> from unet_ref import ops
-    >>> print(judge_implementation("conv2d", ops.conv2d, ops.conv2d_backward))
-    conv2d, float32: right in all 58 cases.
+    >>> judge_implementation("conv2d", ops.conv2d, ops.conv2d_backward).ok
+    True
     """
     kind = profile_of(profile)
     chosen = designed_cases(name, kind.dtype) if cases is None else list(cases)

@@ -12,6 +12,7 @@ from ..backend import Array
 from ..check.bounds import PROFILES, Choice, Profile, profile_of
 from ..check.error_bound import error_bound
 from .mistake import Arguments, Results, right
+from .pattern import constant_factor
 from .rounding import rounded as rounded
 
 NORMS = ("batch_norm", "group_norm", "batch_norm_running_stats")
@@ -25,6 +26,8 @@ SHORTER = {
     "float16": ("float16-accumulate",),
     "bfloat16": ("bfloat16-accumulate",),
 }
+ONE_FACTOR = 0.1  # how well the deviations of one factor agree where there is some rounding too
+USED = 5e-4  # the share of a shorter arithmetic's bound that its errors use at the least, on the average
 FACTOR_BITS = {"tf32": 11, "float32-bfloat16": 8}
 SHORT_BITS = {"bfloat16": 8, "bfloat16-accumulate": 8, "float16": 11, "float16-accumulate": 11}
 
@@ -84,17 +87,30 @@ class Ladder:
             arrays = self.arguments.map(scattered).arrays
         upstream = upstream if upstream is None else scattered(upstream)
         values = right(self.arguments._replace(arrays=arrays, grad_output=upstream)).tensors()[tensor]
-        return float(np.sqrt(np.nanmean(np.square(values)))) if values.size else 0.0
+        size = float(np.sqrt(np.nanmean(np.square(values)))) if values.size else 0.0
+        return max(size, self._norm_slope()) if tensor == "x" and name in NORMS else size
+
+    def _norm_slope(self) -> float:
+        """``weight * dy / sqrt(variance + eps)`` on the average: of two values' gradient the rest cancels all."""
+        arrays, options = self.arguments.arrays, self.arguments.options
+        x, G = arrays["x"].astype(np.float64), options.get("num_groups")
+        sets = x.reshape(x.shape[0] * G, -1) if G else np.moveaxis(x, 1, 0).reshape(x.shape[1], -1)
+        spread = float(np.nanmedian(np.var(sets, axis=1))) + options.get("eps", 1e-5)
+        weight, dy = (
+            1.0 if array is None else float(np.sqrt(np.mean(np.square(array.astype(np.float64)))))
+            for array in (arrays["weight"], self.arguments.grad_output)
+        )
+        return float(weight * dy / np.sqrt(spread))
 
     def is_shorter(self, kind: Profile) -> bool:
         """Whether numbers have fewer digits in it than in the arithmetic that was asked for."""
         return kind.u_acc > self.base.u_acc or kind.u_out > self.base.u_out
 
-    def is_plausible(self, kind: Profile, got: Array, mismatch: Array) -> bool:
+    def is_plausible(self, kind: Profile, tensor: str, got: Array, mismatch: Array) -> bool:
         """Whether this arithmetic would leave such marks; a bound alone is wide enough to hide a mistake in.
 
         Results that are stored in 16 bits have few digits. Factors that have few digits anyway lose none when they are
-        rounded; when they do, or are transformed, most elements change, not those at the border alone.
+        rounded; when they do, or are transformed, errors are everywhere, and not all in one proportion.
         """
         if kind.name in SHORT_BITS:
             return bool(np.all(_same(got, rounded(got, SHORT_BITS[kind.name]))))
@@ -102,7 +118,11 @@ class Ladder:
             return True
         if kind.u_in > self.base.u_in and self._digits <= FACTOR_BITS.get(kind.name, 0):
             return False
-        return bool(mismatch.sum() * 4 >= mismatch.size)
+        expected, bound = self.level(tensor, kind)[:2]
+        if mismatch.sum() * 4 < mismatch.size or constant_factor(got, expected, mismatch, ONE_FACTOR) is not None:
+            return False
+        used = np.abs(got - expected)[bound > 0] / bound[bound > 0]
+        return kind.winograd is not None or bool(np.median(used) > USED)
 
     @functools.cached_property
     def _digits(self) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..backend import Array, quiet
 from .mistake import Arguments
-from .verdict import number
+from .words import number
 
 CLOSE = 1e-3  # relative: what counts as one factor, or as the same numbers, in the presence of rounding
 PERIODS = {2: "second", 3: "third", 4: "fourth"}
@@ -62,7 +62,8 @@ def constant_factor(got: Array, expected: Array, wrong: Array, close: float = CL
 def _named_factor(factor: float, arguments: Arguments) -> str:
     """The factor as a short fraction, and what has that size."""
     short = Fraction(factor).limit_denominator(4096)
-    if abs(float(short) - factor) > CLOSE * min(abs(factor), abs(factor - 1)):
+    simple = 1 in (abs(short.numerator), short.denominator) or max(abs(short.numerator), short.denominator) < 64
+    if not simple or abs(float(short) - factor) > CLOSE * min(abs(factor), abs(factor - 1)):
         return f"{factor:.9g}"
     meaning = ""
     if 1 in (abs(short.numerator), short.denominator):

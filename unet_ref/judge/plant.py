@@ -14,7 +14,7 @@ from .mistake import Arguments, Base, Mistake, Results
 from .trial import Observation, Trial, guarded
 
 TRIES, TRIES_OF_A_PAIR = 600, 60  # draws in all
-PLAIN = 30  # of them as they come from the table, before anything special is tried
+PLAIN = 30  # of them as they come from the table, before anything particular is tried
 
 
 class Planted(NamedTuple):
@@ -41,8 +41,8 @@ def _first(
     operation: str, rng: np.random.Generator, dtype: Any, mistakes: tuple[Mistake, ...], run: Base | Mistake
 ) -> Planted | None:
     for k in range(TRIES if len(mistakes) == 1 else TRIES_OF_A_PAIR):
-        special = plain if k < PLAIN else SPECIAL[k % len(SPECIAL)]
-        arguments = drawn(operation, rng, dtype, special)
+        particular = plain if k < PLAIN else SPECIAL[k % len(SPECIAL)]
+        arguments = drawn(operation, rng, dtype, particular)
         got = guarded(lambda arguments=arguments: run(arguments))
         if got is None:
             continue
@@ -57,15 +57,15 @@ def _both_show(trial: Trial, mistakes: tuple[Mistake, ...]) -> bool:
     return all(match is not None and match.explains != set(trial.wrong) for match in matches)
 
 
-def drawn(operation: str, rng: np.random.Generator, dtype: Any, special: Callable[..., Arguments]) -> Arguments:
-    """Random arguments from the table, made special, with an upstream gradient."""
+def drawn(operation: str, rng: np.random.Generator, dtype: Any, particular: Callable[..., Arguments]) -> Arguments:
+    """Random arguments from the table, made particular, with an upstream gradient."""
     row = OPERATIONS[operation]
     case = row.draw(rng)
-    arguments = special(Arguments(operation, dict(case.arrays), dict(case.options)), rng).map(np.asarray)
+    arguments = particular(Arguments(operation, dict(case.arrays), dict(case.options)), rng).map(np.asarray)
     if row.backward is not None:
         y = row.forward(*arguments.arrays.values(), **arguments.options)
         arguments = arguments._replace(grad_output=np.asarray(rng.standard_normal(y.shape)))
-    if special is stretched_in_memory:
+    if particular is stretched_in_memory:
         arguments = arguments.map(_columns_first)
     return arguments.map(lambda array: cast(array, dtype))
 
@@ -87,11 +87,11 @@ def _columns_first(array: Any) -> Any:
 def _of_x(change: Callable[[Any, np.random.Generator], Any]) -> Callable[..., Arguments]:
     """The first argument changed."""
 
-    def special(arguments: Arguments, rng: np.random.Generator) -> Arguments:
+    def particular(arguments: Arguments, rng: np.random.Generator) -> Arguments:
         x = arguments.arrays.get("x")
         return arguments if x is None else arguments.with_arrays(x=change(np.array(x), rng))
 
-    return special
+    return particular
 
 
 def _sprinkled(value: float) -> Callable[[Any, np.random.Generator], Any]:

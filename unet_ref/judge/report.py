@@ -8,7 +8,8 @@ from typing import Any
 
 from .cases import DesignedCase
 from .causes import Causes
-from .verdict import BUG, LOOSER, VACUOUS, Verdict, wrapped
+from .verdict import BUG, LOOSER, VACUOUS, Verdict
+from .words import wrapped
 
 EXPLAINED = 3  # failures that a report for a person tells in full
 LISTED = 12  # and that it names

@@ -57,6 +57,12 @@ class Averages:
         d, y, Q, K = d[known], y[known], Q[known], K[known]
         return _leaning(d, y, profile.u_acc) or _too_large(d, y, Q, K, profile.u_acc)
 
+    def relative(self, tensor: str, got: Array, expected: Array) -> float:
+        """The root mean square of ``d / Q``: the error of a product on the average, where those of sums do not count."""
+        Q = np.sqrt(self.squares[tensor])
+        share = np.abs(got.astype(expected.dtype) - expected)[Q > 0] / Q[Q > 0]
+        return float(np.sqrt(np.mean(share.astype(np.float64) ** 2, where=np.isfinite(share))))
+
 
 def _leaning(d: Array, y: Array, u: float) -> str:
     slope = float(d @ y / (y @ y))
@@ -73,7 +79,7 @@ def _too_large(d: Array, y: Array, Q: Array, K: Array, u: float) -> str:
     if size <= TOO_MANY:
         return ""
     relative = float(np.sqrt(np.mean((d / Q) ** 2)))
-    like = [name for rounding, name in FACTORS.items() if rounding / 4 < relative < rounding * 4]
+    like = [name for rounding, name in FACTORS.items() if rounding / 2.5 < relative < rounding * 2.5]
     hint = f", as if factors were rounded to {like[0]}" if like else ""
     return f"Suspicious: the errors are within the bound, but on the average {size:.0f} times as large as in sums " \
            f"in this precision{hint}."  # fmt: skip

@@ -23,7 +23,8 @@ from .ladder import Ladder, stored
 from .mistake import Arguments
 from .pattern import constant_factor, pattern
 from .statistics import SUMS, Averages
-from .verdict import BUG, EXACT, LOOSER, ROUNDING, VACUOUS, Finding, TensorVerdict, number
+from .verdict import BUG, EXACT, LOOSER, ROUNDING, VACUOUS, Finding, TensorVerdict
+from .words import number
 
 FREE = ("upsample_nearest2d",)  # where rounding, of a coordinate, decides which answer is given: any of them is right
 FACTOR = 0.1  # how well the deviations of one factor agree on exact data, the products alone being rounded
@@ -106,16 +107,20 @@ class Bench:
         base = self.ladder.base
         if self._inside(base, tensor, got):
             return (VACUOUS if self._blind(base, tensor, mismatch) else ROUNDING), "bound", ""
-        for kind in self.ladder.kinds[1:]:
-            if self._explains(kind, tensor, got, mismatch):
-                return (ROUNDING if kind.variance == "welford" else LOOSER), "bound", kind.title
-        return BUG, "bound", ""
+        explain = [kind for kind in self.ladder.kinds[1:] if self._explains(kind, tensor, got, mismatch)]
+        if not explain:
+            return BUG, "bound", ""
+        kind = explain[0]
+        if kind.u_in > base.u_in:  # of those that round factors the one whose errors are of this size
+            size = self.averages.relative(tensor, got, self.ladder.level(tensor, base).expected)
+            kind = min((k for k in explain if k.u_in), key=lambda k: abs(np.log(size / (k.u_in / 4))))
+        return (ROUNDING if kind.variance == "welford" else LOOSER), "bound", kind.title
 
     def _explains(self, kind: Profile, tensor: str, got: Array, mismatch: Array) -> bool:
         """Whether a looser arithmetic would give this: near enough, and with its marks."""
         return (
-            self.ladder.is_plausible(kind, got, mismatch)
-            and self._inside(kind, tensor, got)
+            self._inside(kind, tensor, got)
+            and self.ladder.is_plausible(kind, tensor, got, mismatch)
             and not self._blind(kind, tensor, mismatch)
         )
 
@@ -134,8 +139,8 @@ class Bench:
         """By which rule another right answer was given; empty if it was not."""
         level = self.ladder.level(tensor, self.ladder.base)
         if self.input_error is not None:
-            low, high = interval(tensor, self.arguments, self.input_error)
-            if ((got >= low - level.bound) & (got <= high + level.bound)).all():
+            low, high = interval(tensor, self.arguments, self.input_error, self.ladder.base)
+            if ((got >= low) & (got <= high)).all():
                 return "What the rounding of x may have decided was decided otherwise; the rest is right."
         if level.choice is None or self.arguments.name not in FREE:
             return ""

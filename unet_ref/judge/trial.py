@@ -76,7 +76,11 @@ class Trial:
         if isinstance(got, Results):
             return got
         output = [array for name, array in self.got.items() if name.startswith("output")]
-        grads = {name: array for name, array in self.got.items() if not name.startswith("output")}
+        parts: dict[str, Any] = {}
+        for name, array in self.got.items():
+            if not name.startswith("output"):
+                parts.setdefault(name.split("[")[0], []).append(array)
+        grads = {name: tuple(found) if f"{name}[0]" in self.got else found[0] for name, found in parts.items()}
         return Results(output[0] if len(output) == 1 else tuple(output) or None, grads)
 
     @cached_property

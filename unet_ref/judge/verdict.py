@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,10 +11,10 @@ import numpy as np
 from ..backend import Array
 from .causes import Causes
 from .mistake import Arguments
+from .words import finite, number, title, wrapped
 
 EXACT, ROUNDING, LOOSER, VACUOUS, BUG = "exact", "within rounding", "looser arithmetic", "vacuous", "bug"
 SEVERITY = (EXACT, ROUNDING, LOOSER, VACUOUS, BUG)
-WIDTH = 80
 
 SAYS = {
     EXACT: "exact",
@@ -118,9 +117,9 @@ class Verdict:
 
     @property
     def tier(self) -> str:
-        """What the verdict rests on: ``exact`` data, the ``bound``, or (never for a bug) ``statistics``."""
+        """What the verdict rests on: ``exact`` data, the ``bound``, or (never for a bug) suspicious ``statistics``."""
         tiers = [t.tier for t in self.tensors if t.verdict == self.verdict]
-        return next((tier for tier in ("exact", "bound", "statistics") if tier in tiers), "bound")
+        return next((tier for tier in ("statistics", "exact", "bound") if tier in tiers), "bound")
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -156,11 +155,6 @@ class Verdict:
         }  # fmt: skip
 
 
-def title(tensor: str) -> str:
-    """What to call a tensor in a sentence."""
-    return f"the {tensor}" if tensor.startswith("output") else f"the gradient of {tensor}"
-
-
 def _in_short(t: TensorVerdict) -> str:
     if t.verdict == EXACT:
         return f"exact, all {t.elements:,} elements"
@@ -175,19 +169,3 @@ def _in_short(t: TensorVerdict) -> str:
 def _plain(finding: Finding) -> dict[str, Any]:
     plain = dict(vars(finding))
     return {key: finite(value) if isinstance(value, float) else value for key, value in plain.items()}
-
-
-def finite(value: float) -> float | str:
-    """JSON knows no NaN and no infinity."""
-    return value if abs(value) < float("inf") else str(value)
-
-
-def number(value: float) -> str:
-    """Six digits, and no ``.0``."""
-    return f"{value:.6g}"
-
-
-def wrapped(text: str, indent: int) -> list[str]:
-    """The text in lines of a terminal."""
-    pad = " " * indent
-    return textwrap.wrap(text, WIDTH, initial_indent=pad, subsequent_indent=pad, break_on_hyphens=False) or [""]

@@ -8,7 +8,7 @@ from typing import Any
 from ..backend import Array, operation
 from ..errors import ShapeError
 from ..spec.conv2d import Conv2dGrads
-from .correlation import correlate, correlate_adjoint, correlate_weight
+from .correlation import correlate, correlate_adjoint, correlate_bias, correlate_weight
 from .window import (
     Pads,
     Window,
@@ -76,9 +76,7 @@ def conv2d(
             [26.5, 29.5, 32.5]]])
     """
     window = _window("conv2d", x.shape, weight.shape, shape_of(bias), stride, padding, dilation, groups)
-    y = correlate(batched("conv2d", x), contiguous(weight), window, groups)
-    if bias is not None:
-        y += bias[:, None, None]
+    y = correlate(batched("conv2d", x), contiguous(weight), window, groups, bias)
     return y if x.ndim == 4 else y[0]
 
 
@@ -103,7 +101,7 @@ def conv2d_backward(
     check_grad_output(name, grad_output, (*x.shape[:-3], weight.shape[0], *window.output))
     dy = batched(name, grad_output)
 
-    grad_bias = None if bias is None else dy.sum(axis=(0, 2, 3))  # (N, O, H', W') -> (O,)
+    grad_bias = None if bias is None else correlate_bias(dy)  # (N, O, H', W') -> (O,)
     grad_weight = correlate_weight(dy, batched(name, x), window, groups)
     grad_x = correlate_adjoint(dy, contiguous(weight), window, groups)
     return Conv2dGrads(grad_x if x.ndim == 4 else grad_x[0], grad_weight, grad_bias)

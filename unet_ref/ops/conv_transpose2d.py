@@ -8,7 +8,7 @@ from typing import Any
 from ..backend import Array, operation
 from ..errors import ShapeError
 from ..spec.conv_transpose2d import ConvTranspose2dGrads
-from .correlation import correlate, correlate_adjoint, correlate_weight
+from .correlation import correlate, correlate_adjoint, correlate_bias, correlate_weight
 from .window import (
     Window,
     batched,
@@ -78,9 +78,7 @@ def conv_transpose2d(
     window = _window(
         name, x.shape, weight.shape, shape_of(bias), stride, padding, output_padding, groups, dilation
     )  # fmt: skip
-    y = correlate_adjoint(batched(name, x), contiguous(weight), window, groups)
-    if bias is not None:
-        y += bias[:, None, None]
+    y = correlate_adjoint(batched(name, x), contiguous(weight), window, groups, bias)
     return y if x.ndim == 4 else y[0]
 
 
@@ -107,7 +105,7 @@ def conv_transpose2d_backward(
     check_grad_output(name, grad_output, (*x.shape[:-3], weight.shape[1] * groups, *window.input))
     dy = batched(name, grad_output)
 
-    grad_bias = None if bias is None else dy.sum(axis=(0, 2, 3))  # (N, O, H', W') -> (O,)
+    grad_bias = None if bias is None else correlate_bias(dy)  # (N, O, H', W') -> (O,)
     grad_weight = correlate_weight(batched(name, x), dy, window, groups)
     grad_x = correlate(dy, contiguous(weight), window, groups)
     return ConvTranspose2dGrads(grad_x if x.ndim == 4 else grad_x[0], grad_weight, grad_bias)

@@ -31,18 +31,21 @@ LANES = 16  # tasks of a sum over tiles
 LANES_BYTES = 32 << 20  # of their sums
 
 
-def correlate(x: Array, weight: Array, window: Window, groups: int) -> Array:
-    """``x (N,C,H,W)``, ``weight (O,C/G,KH,KW)`` -> ``y (N,O,H',W')``."""
+def correlate(x: Array, weight: Array, window: Window, groups: int, bias: Array | None = None) -> Array:
+    """``x (N,C,H,W)``, ``weight (O,C/G,KH,KW)``, ``bias (O,)`` -> ``y (N,O,H',W')``."""
     y = namespace(x).empty((len(x), len(weight), *window.output), dtype=x.dtype)
-    slide(x, weight.reshape(groups, len(weight) // groups, *weight.shape[1:]), window, y)
+    slide(x, weight.reshape(groups, len(weight) // groups, *weight.shape[1:]), window, y, bias)
     return y
 
 
-def correlate_adjoint(y: Array, weight: Array, window: Window, groups: int) -> Array:
-    """``y (N,O,H',W')``, ``weight (O,C/G,KH,KW)`` -> ``x (N,C,H,W)``: transposed convolution, and conv's gradient of x."""
-    x = namespace(y).zeros((len(y), groups * weight.shape[1], *window.input), dtype=y.dtype)
+def correlate_adjoint(y: Array, weight: Array, window: Window, groups: int, bias: Array | None = None) -> Array:
+    """``y (N,O,H',W')``, ``weight (O,C/G,KH,KW)`` -> ``x (N,C,H,W)``: conv's gradient of x.
+
+    With ``bias (C,)``, transposed convolution.
+    """
+    x = namespace(y).empty((len(y), groups * weight.shape[1], *window.input), dtype=y.dtype)
     w = weight.reshape(groups, len(weight) // groups, *weight.shape[1:])
-    (scatter if cheaper_scattered(w, window) else gather)(y, w, window, x)
+    (scatter if cheaper_scattered(w, window) else gather)(y, w, window, x, bias)
     return x
 
 
@@ -62,8 +65,8 @@ def disjoint(window: Window) -> bool:
     return all(s > d * (k - 1) for s, d, k in zip(window.stride, window.dilation, window.kernel, strict=True))
 
 
-def scatter(y: Array, weight: Array, window: Window, x: Array) -> None:
-    """Adds ``weight.T @ y``, a row for each channel and tap, to the pixels of ``x`` under the tap."""
+def scatter(y: Array, weight: Array, window: Window, x: Array, bias: Array | None) -> None:
+    """Fills ``x``: each row of ``weight.T @ y``, of a channel and a tap, is added to the pixels under the tap."""
     xp, (G, O, C, KH, KW) = namespace(y), weight.shape
     matrix = weight.reshape(G, O, C * KH * KW).swapaxes(1, 2)
     xg, yg = x.reshape(len(x), G, C, *window.input), y.reshape(len(y), G, O, *window.output)
@@ -82,6 +85,7 @@ def scatter(y: Array, weight: Array, window: Window, x: Array) -> None:
             for l, j, q in part.on_image(1):
                 pixels[:, :, :, r, q] += z[:, :, :, k, l, i, j]
 
+    x[...] = 0 if bias is None else bias[:, None, None]
     blocks = parts(C, max(1, ROWS // (KH * KW)))
     if disjoint(window):
         pixels = tiles(len(x), window.output, x.itemsize * G * KH * KW * -(-C // max(1, len(blocks))), x)
@@ -90,15 +94,18 @@ def scatter(y: Array, weight: Array, window: Window, x: Array) -> None:
     each(work, [(tile, channels) for tile in pixels for channels in blocks], x)
 
 
-def gather(y: Array, weight: Array, window: Window, x: Array) -> None:
+def gather(y: Array, weight: Array, window: Window, x: Array, bias: Array | None) -> None:
     """Fills ``x``: its pixels at each position in a stride are a correlation of ``y`` with some taps of the flipped weight."""
     swapped = weight.swapaxes(1, 2)  # (G, C/G, O/G, KH, KW)
     for rows, k, height, dh, top in phases(window, 0):
         for columns, l, width, dw, left in phases(window, 1):
             taps, pads = swapped[:, :, :, k, l], ((top, 0), (left, 0))
-            if taps.size:  # else these pixels are under no tap: they stay zero
+            pixels = x[:, :, rows, columns]
+            if taps.size:
                 collects = Window(window.output, (height, width), taps.shape[3:], (1, 1), (dh, dw), pads)
-                slide(y, taps, collects, x[:, :, rows, columns])
+                slide(y, taps, collects, pixels, bias)
+            else:  # under no tap
+                pixels[...] = 0 if bias is None else bias[:, None, None]
 
 
 def phases(window: Window, axis: int) -> Iterator[tuple[slice, slice, int, int, int]]:
@@ -115,6 +122,17 @@ def phases(window: Window, axis: int) -> Iterator[tuple[slice, slice, int, int, 
         last = taps[-1] if taps else 0
         flipped = slice(last, taps[0] - 1 if taps[0] else None, -step) if taps else slice(0, 0)
         yield slice(first, None, s), flipped, -(-(size - first) // s), d * step // s, (d * last - first - before) // s
+
+
+def correlate_bias(y: Array) -> Array:
+    """``y (N,O,H',W')`` -> ``(O,)``: conv's gradient of bias, the sum over samples and pixels."""
+    total = namespace(y).empty(y.shape[1], dtype=y.dtype)
+
+    def work(channels: slice) -> None:
+        total[channels] = y[:, channels].sum(axis=(0, 2, 3))
+
+    each(work, [slice(None)] if on_device(y) else parts(y.shape[1], 16), y)
+    return total
 
 
 def correlate_weight(y: Array, x: Array, window: Window, groups: int) -> Array:

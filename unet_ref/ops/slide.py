@@ -30,9 +30,13 @@ from .window import Window
 SMALL, OUTPUTS = 512, 256  # on an image of so few pixels, a task computes so many output channels of all pixels
 
 
-def slide(x: Array, weight: Array, window: Window, y: Array) -> None:
-    """Fills ``y (N,O,H',W')``, of any strides, with the correlation of ``x`` with ``weight (G,O/G,C/G,KH,KW)``."""
-    (apart if cheaper_apart(weight, window) else together)(x, weight, window, y)
+def slide(x: Array, weight: Array, window: Window, y: Array, bias: Array | None = None) -> None:
+    """Fills ``y (N,O,H',W')``, of any strides, with ``bias (O,)`` and the correlation of ``x`` with ``weight``.
+
+    The weight is ``(G,O/G,C/G,KH,KW)``, of any strides.
+    """
+    offsets = None if bias is None else bias.reshape(*weight.shape[:2], 1, 1)
+    (apart if cheaper_apart(weight, window) else together)(x, weight, window, y, offsets)
 
 
 def cheaper_apart(weight: Array, window: Window) -> bool:
@@ -49,7 +53,7 @@ def cheaper_apart(weight: Array, window: Window) -> bool:
     return KW > 1 and bool(cost_apart < cost_together)
 
 
-def together(x: Array, weight: Array, window: Window, y: Array) -> None:
+def together(x: Array, weight: Array, window: Window, y: Array, bias: Array | None) -> None:
     """All taps in the product."""
     xp, (G, O, C, KH, KW) = namespace(x), weight.shape
     matrix, yg, scratch = flat(weight), grouped(y, G), Scratch(x)
@@ -66,6 +70,8 @@ def together(x: Array, weight: Array, window: Window, y: Array) -> None:
         xp.matmul(matrix[:, outputs], seen, out=z)
         if not direct:
             out[...] = z.reshape(out.shape)
+        if bias is not None:
+            out += bias[:, outputs]
 
     small = math.prod(window.output) <= SMALL and not on_device(x)
     outputs = parts(O, OUTPUTS if small else max(1, O))
@@ -73,7 +79,7 @@ def together(x: Array, weight: Array, window: Window, y: Array) -> None:
     each(work, [(tile, part) for tile in pixels for part in outputs], x)
 
 
-def apart(x: Array, weight: Array, window: Window, y: Array) -> None:
+def apart(x: Array, weight: Array, window: Window, y: Array, bias: Array | None) -> None:
     """The vertical taps in the product, the horizontal ones summed after it."""
     xp, (G, O, C, KH, KW) = namespace(x), weight.shape
     (sh, sw), dw = window.stride, window.dilation[1]
@@ -94,6 +100,8 @@ def apart(x: Array, weight: Array, window: Window, y: Array) -> None:
         for term in terms[1:-1]:
             terms[0] += term
         xp.add(terms[0], terms[-1], out=out)
+        if bias is not None:
+            out += bias
 
     each(work, tiles(len(x), window.output, x.itemsize * G * (C * KH + KW * O), x), x)
 

@@ -58,7 +58,7 @@ def logistic_slope(profile: Profile, x: Array) -> Rounded:
 
 
 def gelu(given: Given) -> Errors:
-    """Both formulas, of which the digits of ``1 + erf`` and ``1 + tanh`` decide, left of 0 far fewer than those of y."""
+    """Both formulas: left of 0 ``1 + erf`` and ``1 + tanh`` have far fewer digits than y should have."""
     x, dy, normal = given.arrays["x"], given.grad_output, given.options.get("approximate", "none") == "none"
     value, slope = (gate_erf, slope_erf) if normal else (gate_tanh, slope_tanh)
     return Errors(

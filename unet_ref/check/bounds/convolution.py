@@ -2,8 +2,8 @@
 
     |fl(sum of K products) - sum| <= K u * (the same sum of absolute values)      Jeannerod and Rump 2013
 
-A bias is one more term. Where the factors are rounded first, each product is off by (1 + u_in)^2 - 1 too. K is the number
-of products that an element has: less than C/G * KH * KW at the border, where taps see padding.
+A bias is one more term. Where the factors are rounded first, each product is off by (1 + u_in)^2 - 1 too. K is the
+number of products that an element has: less than C/G * KH * KW at the border, where taps see padding.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _convolution(given: Given, winograd: dict[str, Tiled]) -> Errors:
         "output": channels * seen,
         "x": outputs * seeing["x"],
         "weight": samples * seeing["weight"],
-        "bias": samples * seen.size,
+        "bias": max(samples * seen.size - 1, 0),  # additions alone
     }
     return _bilinear(given, terms_of, winograd)
 
@@ -73,7 +73,7 @@ def _convolution(given: Given, winograd: dict[str, Tiled]) -> Errors:
 def linear(given: Given) -> Errors:
     """Every sum has as many products as there are inputs, outputs or samples."""
     (outputs, inputs), samples = given.arrays["weight"].shape, math.prod(given.arrays["x"].shape[:-1])
-    return _bilinear(given, {"output": inputs, "x": outputs, "weight": samples, "bias": samples}, {})
+    return _bilinear(given, {"output": inputs, "x": outputs, "weight": samples, "bias": max(samples - 1, 0)}, {})
 
 
 def _bilinear(given: Given, terms: dict[str, Any], winograd: dict[str, Tiled]) -> Errors:

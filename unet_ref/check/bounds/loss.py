@@ -1,4 +1,4 @@
-"""Error bounds of the losses: the errors of the terms, and of their mean, ``g(M + 1)`` times the mean of their sizes."""
+"""Error bounds of the losses: the errors of the terms, and ``g(M + 1)`` times the mean of their sizes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def binary_cross_entropy_with_logits(given: Given) -> Errors:
 
 
 def cross_entropy(given: Given) -> Errors:
-    """``log(sum of exp(x - max)) - (x_t - max)``, or ``max + log(...) - x_t``; backward ``(softmax - [c = t]) dy / M``."""
+    """``log(sum of exp(x - max)) - (x_t - max)``, or ``max + log(...) - x_t``; ``(softmax - [c = t]) dy / M``."""
     x, target, dy = given.arrays["x"], given.arrays["target"], given.grad_output
     logits, t = (x, target) if x.ndim > 1 else (x[None], target[None])
     largest = logits.max(axis=1, keepdims=True)

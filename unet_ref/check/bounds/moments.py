@@ -11,8 +11,9 @@ With A the mean of |x|, V the variance and m the mean, dm and dV their errors:
 
 Welford's updates, value by value or merging parts, keep a mean of the first k values, off by no more than
 ``e = g(M + 4 log2 M + 8) max|x|``. Their squares are products of two deviations from such means. By Cauchy and Schwarz,
-the M values moved by e change V by ``2 sqrt(V) e`` or so; with log2 M levels of merging ``dV = c e sqrt(V) + c^2 e^2 + g(M + 5) V``,
-``c = 4 sqrt(1 + log2 M)``.
+the M values moved by e change V by ``2 sqrt(V) e`` or so; with log2 M levels of merging
+
+    dV = c e sqrt(V) + c^2 e^2 + g(M + 5)(V + c^2 e^2)    with  c = 4 sqrt(1 + log2 M)
 """
 
 from __future__ import annotations

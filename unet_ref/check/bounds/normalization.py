@@ -1,8 +1,9 @@
 """Error bounds of the normalizations and of FiLM: short formulas, whose errors ``Rounded`` carries.
 
-PyTorch and most inference engines fold ``weight * (x - m) * r + bias`` into ``a x + b`` with ``a = weight r`` and
-``b = bias - a m``, and the backward pass likewise, with the sums of ``dy`` and of ``dy x`` in place of that of ``dy xhat``.
-Where the mean is large that rounds more, by a few ``u |a| (|x| + |m|)``, and is right all the same: it is part of the bounds.
+PyTorch and most inference engines fold ``weight * (x - m) * r + bias`` into ``a x + b`` with ``a = weight r`` and ``b
+= bias - a m``, and the backward pass likewise, with the sums of ``dy`` and of ``dy x`` in place of that of ``dy
+xhat``. Where the mean is large that rounds more, by a few ``u |a| (|x| + |m|)``, and is right all the same: it is
+part of the bounds.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ...backend import Array
 from ...ops.normalize import BATCH, GROUP, by_channel
 from ...ops.tiles import rows
 from ...spec.batch_norm_running_stats import BatchNormRunningStats
-from .family import Errors, Given, absolute
+from .family import Error, Errors, Given, absolute
 from .moments import moments, reciprocal_root
 from .profiles import Profile
 from .rounded import Axes, Rounded
@@ -65,7 +66,11 @@ def _norm(given: Given, axes: Axes, groups: int, frozen: tuple[Array, Array] | N
         }
 
     present = [name for name, grad in given.grads.items() if grad is not None]
-    return Errors(output, {name: lambda profile, name=name: gradients(profile)[name] for name in present})  # type: ignore[misc]
+
+    def gradient(name: str) -> Error:
+        return lambda profile: gradients(profile)[name]
+
+    return Errors(output, {name: gradient(name) for name in present})
 
 
 class Standardised(NamedTuple):
@@ -77,7 +82,7 @@ class Standardised(NamedTuple):
 
 
 def _gradients(s: Standardised, dy: Array, w: Any, axes: Axes | None) -> dict[str, Rounded]:
-    """``dx = root (w dy - S1 / M - xhat S2 / M)``; without ``axes`` mean and root are constants, and S1 and S2 are 0."""
+    """``dx = root (w dy - S1 / M - xhat S2 / M)``; without ``axes`` mean and root are constants: S1 = S2 = 0."""
     profile = s.root.profile
     upstream = Rounded(profile, dy)
     found = {"weight": _products(s, upstream, PIXELS), "bias": upstream.sum(PIXELS)}
@@ -133,7 +138,7 @@ def film(given: Given) -> Errors:
     pixels = given.y.size // max(given.arrays["gamma"].size, 1)
     terms = {"x": 4, "gamma": pixels, "beta": pixels}
 
-    def gradient(name: str) -> Any:
+    def gradient(name: str) -> Error:
         return lambda profile: profile.stored(given.grads[name], profile.products(magnitudes[name], terms[name]))
 
     return Errors(

@@ -1,7 +1,8 @@
 """Error bounds of the poolings.
 
-A maximum is one of the inputs, bit for bit. A mean of K values is K - 1 additions and a division, or two roundings where it
-is a multiplication by 1/K: ``g(K + 1)`` times the mean of absolute values. The adjoints are sums of such shares.
+A maximum is one of the inputs, bit for bit. A mean of K values is K - 1 additions and a division, or two roundings
+where it is a multiplication by 1/K: ``g(K + 1)`` times the mean of absolute values. The adjoints are sums of such
+shares.
 """
 
 from __future__ import annotations

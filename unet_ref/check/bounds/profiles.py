@@ -26,8 +26,8 @@ class Profile:
         u_in: how the factors of convolutions and linear layers are rounded before they are multiplied.
         u_acc: how products, sums and functions are rounded.
         u_out: how results are stored; where that is no coarser than ``u_acc``, storing changes nothing.
-        tiny: what underflow may take off a product: the smallest normal number, since hardware may flush what is smaller
-            to zero; in float16, which none does, the smallest number.
+        tiny: what underflow may take off a product: the smallest normal number, since hardware may flush what is
+            smaller to zero; in float16, where none does, the smallest number.
         tiny_out: half the smallest number that ``dtype`` holds.
         largest: beyond it sums, or results, become infinite.
         steps: roundings for each addition (2 in tensor cores, which align and truncate what they add up).

@@ -1,10 +1,11 @@
 """Error bounds of the upsamplings.
 
 Along one axis an output pixel is ``sum over p of R[p] x[p]``, a weight for each of the one or two pixels next to the
-centre ``s = (i + 1/2) r - 1/2``, which implementations compute in floating point: r is off by 2u, product and difference
-round once each, so that s is off by ``ds <= u (3 (i + 1/2) r + |s|) <= 4u (i + 1) r`` and each weight by as much. R is a
-continuous function of s: it does not matter whether s crosses a pixel, only that then a third one takes part. With D for
-these errors of R, and E for those of the other axis' S, the weights of a pixel are off by ``D (S + E) + R E``.
+centre ``s = (i + 1/2) r - 1/2``, which implementations compute in floating point: r is off by 2u, product and
+difference round once each, so that s is off by ``ds <= u (3 (i + 1/2) r + |s|) <= 4u (i + 1) r`` and each weight by
+as much. R is a continuous function of s: it does not matter whether s crosses a pixel, only that then a third one
+takes part. With D for these errors of R, and E for those of the other axis' S, the weights of a pixel are off by ``D
+(S + E) + R E``.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Numbers as an implementation computes them: a value, and how far from it rounding may have carried them.
 
-Running error analysis (Wilkinson; Higham, *Accuracy and Stability of Numerical Algorithms*, 3.3): every operation passes on
-the errors of what it is given, and adds its own, ``u`` times the size of its result. A formula written with these numbers
-carries the bound of its own rounding. The value is that of a more precise arithmetic, itself within the error; so sizes
-are taken as ``|value| + error``.
+Running error analysis (Wilkinson; Higham, *Accuracy and Stability of Numerical Algorithms*, 3.3): every operation
+passes on the errors of what it is given, and adds its own, ``u`` times the size of its result. A formula written with
+these numbers carries the bound of its own rounding. The value is that of a more precise arithmetic, itself within the
+error; so sizes are taken as ``|value| + error``.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
 """Error bounds of Winograd's convolutions F(m x m, 3 x 3), for 3x3 kernels with stride and dilation 1.
 
-An output tile of m x m pixels, from ``n x n`` input pixels with ``n = m + 2``, is ``A' [ (G g G') * (B' d B) ] A``, the product in
-the middle elementwise and summed over the channels. So an output at place a of its tile is a sum of products of an input,
-a weight and entries of the three matrices; its error is the number of roundings on the longest way through them times the sum of
-the absolute values of those products (Barabasz et al. 2020):
+An output tile of m x m pixels, from ``n x n`` input pixels with ``n = m + 2``, is ``A' [ (G g G') * (B' d B) ] A``,
+the product in the middle elementwise and summed over the channels. So an output at place a of its tile is a sum of
+products of an input, a weight and entries of the three matrices; its error is the number of roundings on the longest
+way through them times the sum of the absolute values of those products (Barabasz et al. 2020):
 
     g(N) |A'| [ sum over c of (|G||g||G|') * (|B|'|d||B|) ] |A|       N = 2 (a + b + g) + C + 1
 
-with a, b, g the roundings of each transform along one axis: as many as a row has entries, and one more where these are
-rounded themselves. Every implementation cuts the image into tiles where it likes: the bound is the largest over all places
-in a tile. The gradient of x is the same with the flipped kernel; that of the weight is the same trilinear form, summed over
-the tiles.
+with a, b, g the roundings of each transform along one axis: as many as a row has entries, and one more where these
+are rounded themselves. Every implementation cuts the image into tiles where it likes: the bound is the largest over
+all places in a tile. The gradient of x is the same with the flipped kernel; that of the weight is the same trilinear
+form, summed over the tiles.
 
 Source: Lavin and Gray, *Fast algorithms for convolutional neural networks* (2016), for the matrices.
 """
@@ -94,7 +94,7 @@ def tiled_input(m: int, dy: Array, weight: Array, pads: Pads, groups: int) -> tu
 def tiled_weight(m: int, dy: Array, x: Array, pads: Pads, groups: int) -> tuple[Array, int]:
     """The same for the gradient of weight, ``G' [ sum over tiles of (A dy A') * (B' d B) ] G``.
 
-    ``d`` at p and ``dy`` at a of a tile lie ``p - a`` apart: for each such distance the place that weighs them most counts.
+    ``d`` at p and ``dy`` at a of a tile lie ``p - a`` apart: for each such distance the place that weighs most counts.
     """
     A, G, B = _absolute(m)
     most = np.zeros((3, 2 * m + 1))

@@ -83,7 +83,8 @@ def max_pool2d() -> Iterator[Draft]:
     yield from _table("max_pool2d", [*WINDOWS, *DILATED])
     for label, shape, options in WINDOWS:
         if "padding" in options:
-            x = -abs(Fill("max_pool2d", "negative", label).distinct(shape))
+            x = Fill("max_pool2d", "negative", label).distinct(shape)
+            x -= x.size
             yield Draft(f"all negative; {label}", {"x": x}, options)
     fill = Fill("max_pool2d", "ties")
     overlapping = {"kernel_size": (3, 2), "stride": (1, 2), "padding": (1, 0)}
