@@ -2,7 +2,7 @@
 
 import functools
 import re
-import subprocess
+import runpy
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -307,9 +307,10 @@ def test_the_page_is_current():
     assert all(f"\n### {name}\n" in page() for name in NAMES)
 
 
-def test_the_page_is_printed():
-    command = [sys.executable, "-m", "unet_ref.judge.bank.page"]
-    assert subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout == page()
+def test_the_page_is_printed(monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "unet_ref.judge.bank.page")
+    runpy.run_module("unet_ref.judge.bank.page", run_name="__main__")
+    assert capsys.readouterr().out == page()
 
 
 # --- what mistakes are made of -------------------------------------------------------------------------------------

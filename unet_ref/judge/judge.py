@@ -111,7 +111,7 @@ def on_host(value: Any) -> Array:
     """A NumPy array of what may be on a device (CuPy), part of a graph (PyTorch), or a number."""
     if hasattr(value, "detach"):
         value = value.detach().cpu()
-    return np.asarray(value.get() if hasattr(value, "get") and hasattr(value, "dtype") else value)
+    return np.asarray(value.get() if hasattr(value, "get") and not isinstance(value, dict) else value)
 
 
 def aligned(got: Results, names: Sequence[str]) -> dict[str, Any]:
