@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from pathlib import Path
 
-from ..check import OPERATIONS
-from .console import BAD_FILE, HOLDS, USAGE, CommandError
+from .console import BAD_FILE, HOLDS, CommandError
+from .judge import known
 
 PROFILES = ("float32", "float64", "float16", "bfloat16")
 
@@ -25,18 +26,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Write them."""
     from ..judge.files import write_cases  # noqa: PLC0415 - the parser must not wait for it
 
-    for name in arguments.names:
-        if name not in OPERATIONS:
-            raise CommandError(f"{name!r} is no operation; they are {', '.join(OPERATIONS)}", USAGE)
+    known(arguments.names)
     try:
         manifest = write_cases(arguments.folder, arguments.names, profile=arguments.dtype, kind=arguments.format)
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError) as error:
         raise CommandError(str(error), BAD_FILE) from None
     if arguments.json:
         print(json.dumps(manifest, indent=2))
         return HOLDS
     count = len({case["operation"] for case in manifest["cases"]})
     print(f"{arguments.folder}: {len(manifest['cases'])} cases of {count} operations in {arguments.dtype}")
-    print("Call the operation of each with its arrays and options, as manifest.json has them, and write `output` and")
-    print("`grad.x`, ... under the same name into another folder; then: unet-ref judge DIR RESULTS")
+    print(f"""Each is a file with the arrays of a call; manifest.json has its options. Write
+`output` and `grad.x`, ... of each into a file of the same name elsewhere. Then:
+  unet-ref judge {shlex.quote(str(arguments.folder))} RESULTS""")
     return HOLDS

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..check import OPERATIONS
-from .console import BAD_FILE, FAILED, HOLDS, USAGE, CommandError, paint, progress, table
+from .console import BAD_FILE, FAILED, HOLDS, USAGE, CommandError, paint, progress, say, table
 from .gradcheck import function
 
 if TYPE_CHECKING:
     from ..judge import Report
+    from ..judge.files import Stored
 
 ENGINES = ("torch", "jax", "onnxruntime", "onnx.reference", "cupy")
 
 USES = """three uses:
-  unet-ref judge CASES RESULTS                       files: CASES from `unet-ref cases`, RESULTS from any language
-  unet-ref judge conv2d module:forward module:backward    functions on NumPy arrays; backward may be left out
-  unet-ref judge torch [OPERATION ...]               a library: torch, jax, onnxruntime, onnx.reference or cupy"""
+  unet-ref judge CASES RESULTS [NAME ...]
+      files: CASES from `unet-ref cases`, RESULTS from any language; NAME limits
+      it to an operation (conv2d) or to one case (conv2d/000-plain)
+  unet-ref judge conv2d module:forward module:backward
+      functions on NumPy arrays; backward may be left out
+  unet-ref judge torch [OPERATION ...]
+      a library: torch, jax, onnxruntime, onnx.reference or cupy"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -30,32 +37,36 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("rest", nargs="*", metavar="MORE", help="a folder of results, functions, or operations")
     parser.add_argument("--profile", help="the arithmetic that is asked for, such as tf32 (default: that of the cases)")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write a report for CI systems too")
-    parser.add_argument(
-        "--html", type=Path, metavar="FILE", help="and one to look at: a page with pictures of the errors"
-    )
+    parser.add_argument("--html", type=Path, metavar="FILE", help="and a page with pictures of the errors")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Judge, print, write."""
+    for path in filter(None, (arguments.junit, arguments.html)):  # known before the work, not after it
+        if path.is_dir() or not path.parent.is_dir():
+            raise CommandError(f"{path} cannot be written: it must be a file in a folder that exists", BAD_FILE)
     if arguments.target in ENGINES:
         from .judge_engine import run_engine  # noqa: PLC0415 - the parser must not wait for it
 
-        _known(arguments.rest)
-        if arguments.junit or arguments.html:
-            raise CommandError("--junit and --html are for results and for functions", USAGE)
+        if arguments.profile is not None:
+            raise CommandError(
+                "--profile is for results and for functions: a library is asked in all its dtypes", USAGE
+            )
+        known(arguments.rest)
         arguments.engine, arguments.operations = arguments.target, arguments.rest
-        return run_engine(arguments)
+        return run_engine(arguments, lambda reports: _write(reports, arguments))
     reports = _of_functions(arguments) if arguments.target in OPERATIONS else _of_files(arguments)
-    _write(reports, arguments)
     if arguments.json:
         print(json.dumps({"ok": all(reports), "reports": [report.to_json() for report in reports]}, indent=2))
     else:
         print(summary(reports))
-    return HOLDS if reports and all(reports) else FAILED
+    _write(reports, arguments)
+    return HOLDS if all(reports) else FAILED
 
 
-def _known(names: Sequence[str]) -> None:
+def known(names: Sequence[str]) -> None:
+    """Raises where one of them is no operation."""
     for name in names:
         if name not in OPERATIONS:
             raise CommandError(f"{name!r} is no operation; they are {', '.join(OPERATIONS)}", USAGE)
@@ -66,41 +77,63 @@ def _of_functions(arguments: argparse.Namespace) -> list[Report]:
 
     if len(arguments.rest) not in (1, 2):
         raise CommandError(f"judge {arguments.target} needs module:forward, and may have module:backward", USAGE)
-    forward, *backward = map(function, arguments.rest)
     profile = _profile(arguments.profile or "float32")
 
     def bar(cases: Iterable[Any], total: int) -> Iterable[Any]:
         return progress(cases, total, arguments.target)
 
-    return [judge_implementation(arguments.target, forward, *backward, profile=profile, progress=bar)]
+    with theirs(f"importing {' or '.join(arguments.rest)}", USAGE):
+        forward, *backward = map(function, arguments.rest)
+    with theirs(f"calling {' or '.join(arguments.rest)}", FAILED):
+        return [judge_implementation(arguments.target, forward, *backward, profile=profile, progress=bar)]
+
+
+@contextlib.contextmanager
+def theirs(doing: str, code: int) -> Iterator[None]:
+    """Somebody else's code runs: whatever it raises is said in a line, and ``sys.exit(0)`` there is no verdict."""
+    try:
+        yield
+    except CommandError:
+        raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it is, it is theirs
+        raise CommandError(f"{doing} raised {type(error).__name__}: {error}", code) from None
 
 
 def _of_files(arguments: argparse.Namespace) -> list[Report]:
     from ..judge.files import read_cases  # noqa: PLC0415
 
     folder = Path(arguments.target)
-    if len(arguments.rest) != 1:
-        raise CommandError(f"a folder of cases needs one folder of results, got {len(arguments.rest)}", USAGE)
-    if not folder.exists():
-        raise CommandError(f"{arguments.target!r} is neither a folder, nor an operation, nor one of {', '.join(ENGINES)}",
+    if not folder.is_dir():
+        raise CommandError(f"{arguments.target!r} is no folder of cases, no operation, and none of {', '.join(ENGINES)}",
                            BAD_FILE)  # fmt: skip
+    if not arguments.rest:
+        raise CommandError(f"judge {folder} needs a folder of results", USAGE)
     results = Path(arguments.rest[0])
     if not results.is_dir():
         raise CommandError(f"{results} is no folder of results", BAD_FILE)
+    asked = None if arguments.profile is None else _profile(arguments.profile)
     try:
-        named, stored = read_cases(folder)
-        return list(_reports(results, stored, _profile(arguments.profile or named)))
-    except (OSError, ValueError, ImportError) as error:
+        named, stored = read_cases(folder, arguments.rest[1:])
+        return list(_reports(folder, results, stored, asked or named))
+    except (OSError, ValueError) as error:
         raise CommandError(str(error), BAD_FILE) from None
 
 
-def _reports(results: Path, stored: Sequence[Any], profile: str) -> Iterator[Report]:
+def _reports(folder: Path, results: Path, stored: Sequence[Stored], profile: str) -> Iterator[Report]:
     from ..judge import judge_results  # noqa: PLC0415
-    from ..judge.files import read_results  # noqa: PLC0415
+    from ..judge.files import lacking, read_results  # noqa: PLC0415
+    from ..judge.rerun import rerun_by  # noqa: PLC0415
 
-    read = [(each.case, read_results(results, each)) for each in progress(stored, len(stored), "judge")]
-    for name in dict.fromkeys(case.name for case, _ in read):
-        yield judge_results([pair for pair in read if pair[0].name == name], name, profile)
+    read = [(each, read_results(results, each)) for each in progress(stored, len(stored), "judge")]
+    gaps = [gap for each, found in read if found is not None and (gap := lacking(each, found))]
+    if gaps:
+        names = ", ".join(dict.fromkeys(name for gap in gaps for name in gap))
+        say(f"{len(gaps)} results lack tensors, which are not judged: {names}")
+    stems = {(each.case.name, each.case.label): each.stem for each in stored}
+    how = f"unet-ref judge {shlex.quote(str(folder))} {shlex.quote(str(results))}"
+    for name in dict.fromkeys(each.case.name for each in stored):
+        report = judge_results([(each.case, found) for each, found in read if each.case.name == name], name, profile)
+        yield rerun_by(report, lambda result: f"{how} {stems[result.case.name, result.case.label]}")
 
 
 def _profile(name: str) -> str:
@@ -119,7 +152,7 @@ def _write(reports: Sequence[Report], arguments: argparse.Namespace) -> None:
     try:
         for path, document in ((arguments.junit, junit), (arguments.html, html)):
             if path is not None:
-                write_beside(path, document(reports).encode())
+                write_beside(path, document(reports).encode("utf-8", "replace"))
     except OSError as error:
         raise CommandError(str(error), BAD_FILE) from None
 

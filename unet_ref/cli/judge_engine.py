@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from .console import FAILED, HOLDS, NO_BACKEND, CommandError, paint, progress, table
+
+if TYPE_CHECKING:
+    from ..judge import CaseResult, Report
 
 OUTCOMES = ("exact", "within rounding", "looser arithmetic", "vacuous", "bug", "conduct", "skipped")
 HEADER = ("operation", "layout", "dtype", "cases", "exact", "round", "looser", "vague", "bug", "conduct", "skip")
 
 
-def run_engine(arguments: argparse.Namespace) -> int:
-    """Run, print the table and one reproducer for each kind of failure."""
+def run_engine(arguments: argparse.Namespace, write: Callable[[list[Report]], None] | None = None) -> int:
+    """Run, print the table and one reproducer for each kind of failure; ``write`` gets a report for each part."""
     from ..judge import engines  # noqa: PLC0415 - the parser must not wait for it
 
     name = arguments.engine
@@ -29,17 +32,29 @@ def run_engine(arguments: argparse.Namespace) -> int:
         return progress(items, total, name)
 
     found = list(engines.run(parts, bar))
+    wrong = [(part, report) for part, report in found if report.failures]
     if arguments.json:
         print(json.dumps(document(version, found), indent=2))
     else:
         print(f"{version}\n\n{as_table(found)}")
-        for part, report in found:
-            if not report.ok and report.judged:
-                print(f"\n{part.operation}, {part.layout}, {part.dtype}: {in_words(report)}")
-                print(f"  {part.reproducer(report.failures[0].case.label)}")
-        if any(not report.ok and report.judged for _, report in found):
+        for part, report in wrong:
+            print(f"\n{part.operation}, {part.layout}, {part.dtype}: {in_words(report)}")
+            print(f"  {part.reproducer(report.failures[0].case.label)}")
+        if wrong:
             print("\nReproducers: `from unet_ref.judge import engines`, and print what they return.")
-    return HOLDS if all(report.ok or not report.judged for _, report in found) else FAILED
+    if write is not None:
+        write([_alone(part, report) for part, report in found])
+    return FAILED if wrong else HOLDS
+
+
+def _alone(part: Any, report: Report) -> Report:
+    """The report as one that says itself what it is about, and how its failures are seen again."""
+    from ..judge.rerun import rerun_by  # noqa: PLC0415
+
+    def how(result: CaseResult) -> str:
+        return f"from unet_ref.judge import engines\nprint({part.reproducer(result.case.label)})"
+
+    return rerun_by(report, how, f"{part.operation}, {part.layout}")
 
 
 def as_table(found: Iterable[tuple[Any, Any]]) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,14 +21,18 @@ import numpy as np
 
 from .. import __version__
 from ..check.bounds import profile_of
-from ..errors import ShapeError
 from ..models import state as states
 from ..models.export import checksum, read_other
 from .cases import FAMILIES, DesignedCase, designed_cases
 from .mistake import Arguments, Results, right
 
 FORMAT = "unet_ref cases 1"
+STEM = r"[a-z0-9_]+/[a-z0-9-]+"  # operation/number-label
 SUFFIXES = {"npz": ".npz", "safetensors": ".safetensors", "npy": ""}
+
+
+class FileError(ValueError):
+    """A file that does not fit; the message names it."""
 
 
 class Stored(NamedTuple):
@@ -55,35 +59,58 @@ def write_cases(
     return manifest
 
 
-def read_cases(folder: Path) -> tuple[str, list[Stored]]:
-    """The profile and the cases of a folder; ``ValueError`` where a byte of them has changed."""
+def read_cases(folder: Path, only: Sequence[str] = ()) -> tuple[str, list[Stored]]:
+    """The profile of a folder and its cases, or those ``only`` that are named by operation or by file.
+
+    ``FileError`` where a byte of them has changed.
+    """
+    path = folder / "manifest.json"
+    if not path.exists():
+        raise FileError(f"{path} is missing: is {folder} a folder of `unet-ref cases`?")
     try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        if manifest["format"] != FORMAT:
-            raise ValueError(f"its format is not {FORMAT!r}")
-        return manifest["profile"], [_stored(folder, entry) for entry in manifest["cases"]]
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{folder / 'manifest.json'} is no manifest of `unet-ref cases`: {error!r}") from None
+        manifest = json.loads(path.read_bytes())
+        profile, suffix = profile_of(manifest["profile"]).name, SUFFIXES[manifest["file"]]
+        entries = [({_words(entry, "operation"), _words(entry, "file")}, entry) for entry in manifest["cases"]]
+        found = [_stored(folder, suffix, entry) for names, entry in entries if not only or names & set(only)]
+    except FileError:
+        raise
+    except Exception as error:  # noqa: BLE001  a manifest that was written by hand, or damaged, can be wrong in any way
+        raise FileError(f"{path} is no manifest of `unet-ref cases`: {type(error).__name__}: {error}") from None
+    if manifest.get("format") != FORMAT:
+        raise FileError(f"{path}: its format must be {FORMAT!r}")
+    absent = set(only).difference(*(names for names, _ in entries))
+    if absent or not found:
+        raise FileError(f"{path} has no cases of {', '.join(sorted(absent)) or 'any operation'}")
+    return profile, found
 
 
 def read_results(folder: Path, stored: Stored) -> Results | None:
     """What an implementation made of a case; ``None`` where it made nothing."""
-    tensors = read(folder, stored.stem)
-    if tensors is None:
+    found = next((path for suffix in SUFFIXES.values() if (path := folder / f"{stored.stem}{suffix}").exists()), None)
+    if found is None:
         return None
-    expected = named_results(right(stored.case.arguments))
-    if not set(tensors) & set(expected):
-        raise ValueError(
-            f"{folder / stored.stem}: holds {', '.join(sorted(tensors)) or 'nothing'}; expected {', '.join(expected)}"
-        )
-    outputs = [tensors[name] for name in expected if name.startswith("output") and name in tensors]
-    several = sum(name.startswith("output") for name in expected) > 1
-    grads: dict[str, Any] = {}
-    for name in stored.case.arguments.arrays:
-        parts = [tensors[key] for key in expected if re.fullmatch(rf"grad\.{name}(\.\d+)?", key) and key in tensors]
-        if parts:
-            grads[name] = tuple(parts) if f"grad.{name}.0" in expected else parts[0]
-    return Results(tuple(outputs) if several else next(iter(outputs), None), grads)
+    tensors, arguments = read(found), stored.case.arguments
+    expected = list(named_results(right(arguments)))
+    if not set(tensors) & set(expected) or set(tensors) - set(expected) - set(named(arguments)):
+        raise FileError(f"{found} holds {', '.join(sorted(tensors)) or 'nothing'}; expected {', '.join(expected)}")
+    output = _joined("output", tensors, expected, found)
+    grads = {name: _joined(f"grad.{name}", tensors, expected, found) for name in arguments.arrays}
+    return Results(output, {name: gradient for name, gradient in grads.items() if gradient is not None})
+
+
+def lacking(stored: Stored, results: Results) -> list[str]:
+    """The tensors that a result could have and has not, by the names that files have."""
+    has = named_results(results)
+    return [name for name in named_results(right(stored.case.arguments)) if name not in has]
+
+
+def _joined(name: str, tensors: Mapping[str, Any], expected: Sequence[str], path: Path) -> Any:
+    """An array, or the tuple of those that are called ``name.0``, ``name.1``, ...; ``None`` where there is none."""
+    parts = [key for key in expected if re.fullmatch(rf"{re.escape(name)}\.\d+", key)]
+    has = [key for key in parts if key in tensors]
+    if has and len(has) < len(parts):
+        raise FileError(f"{path} holds {', '.join(has)} but not all of {', '.join(parts)}")
+    return tuple(tensors[key] for key in has) if has else tensors.get(name)
 
 
 # --- one file -------------------------------------------------------------------------------------------------------
@@ -100,16 +127,14 @@ def write(path: Path, tensors: Mapping[str, Any]) -> None:
             np.save(beside, np.ascontiguousarray(array).reshape(array.shape), allow_pickle=False)
 
 
-def read(folder: Path, stem: str) -> dict[str, Any] | None:
-    """The tensors of one case, in whichever kind of file they are; ``None`` where there is none."""
-    for suffix in SUFFIXES.values():
-        path = folder / f"{stem}{suffix}"
-        if path.exists():
-            try:
-                return read_other(path)
-            except Exception as error:  # a damaged file: the readers have errors of many kinds
-                raise ValueError(f"{path} cannot be read: {error}") from error
-    return None
+def read(path: Path) -> dict[str, Any]:
+    """The tensors of one case."""
+    try:
+        return read_other(path)
+    except ImportError:
+        raise
+    except Exception as error:  # a damaged file: the readers have errors of many kinds
+        raise FileError(f"{path} cannot be read: {error}") from error
 
 
 def named(arguments: Arguments) -> dict[str, Any]:
@@ -152,23 +177,28 @@ def _entry(case: DesignedCase, stem: str, tensors: Mapping[str, Any]) -> dict[st
     }  # fmt: skip
 
 
-def _stored(folder: Path, entry: Mapping[str, Any]) -> Stored:
-    name, stem = entry["operation"], entry["file"]
+def _stored(folder: Path, suffix: str, entry: Mapping[str, Any]) -> Stored:
+    name, stem = _words(entry, "operation"), _words(entry, "file")
     if name not in FAMILIES:
-        raise ValueError(f"{folder / 'manifest.json'}: {name!r} is no operation")
-    tensors = read(folder, stem)
-    if tensors is None:
-        raise ValueError(f"{folder / stem} is missing")
+        raise ValueError(f"{name!r} is no operation")
+    path = folder / f"{stem}{suffix}"
+    tensors = read(path)
     if checksum(tensors) != entry["sha256"]:
-        raise ValueError(f"{folder / stem}: the checksum does not fit its contents: the file was changed or damaged")
+        raise FileError(f"{path}: the checksum does not fit its contents: the file was changed or damaged")
     arrays = dict(_arguments(entry["arguments"], tensors))
     options = {key: _value(value) for key, value in entry["options"].items()}
     arguments = Arguments(name, arrays, options, tensors.get("grad_output"))
-    try:
-        right(arguments)
-    except (ShapeError, TypeError) as error:
-        raise ValueError(f"{folder / 'manifest.json'}: {error}") from None
-    return Stored(DesignedCase(entry["label"], arguments, frozenset(entry["exact"]), entry["layout"]), stem)
+    right(arguments)  # raises where they do not fit the operation
+    exact = frozenset(entry["exact"])
+    return Stored(DesignedCase(_words(entry, "label"), arguments, exact, _words(entry, "layout")), stem)
+
+
+def _words(entry: Mapping[str, Any], key: str) -> str:
+    """A text of the manifest that can be shown; a file's name leads nowhere else."""
+    text = entry[key]
+    if not isinstance(text, str) or not text.isprintable() or (key == "file" and not re.fullmatch(STEM, text)):
+        raise ValueError(f"{key} ({text!r}) is no {key}")
+    return text
 
 
 def _arguments(present: Mapping[str, Any], tensors: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

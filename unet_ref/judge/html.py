@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
@@ -14,8 +14,9 @@ from .style import STYLE
 from .verdict import BUG, EXACT, LOOSER, ROUNDING, VACUOUS, TensorVerdict
 from .words import title
 
+SKIPPED = "skipped"  # an outcome that speaks against nobody
 SHOWN = 30  # failures of an operation that are told in full
-COLUMNS = (EXACT, ROUNDING, LOOSER, VACUOUS, BUG, CONDUCT, "skipped")
+COLUMNS = (BUG, CONDUCT, LOOSER, VACUOUS, EXACT, ROUNDING, SKIPPED)
 LEGEND = (
     ("h1", "within the bound"),
     ("h3", "up to 10 times"),
@@ -27,15 +28,17 @@ LEGEND = (
 
 def html(reports: Sequence[Report], heading: str = "unet-ref judge") -> str:
     """The document."""
-    wrong = [report for report in reports if report.failures]
     judged = sum(len(report.judged) for report in reports)
     failed = sum(len(report.failures) for report in reports)
     summary = f"{judged - failed:,} of {judged:,} cases are right" if judged else "No case was judged"
+    kind = "good" if judged and not failed else "bad"
+    numbered = list(enumerate(reports))
     body = [
-        f"<header><h1>{escape(heading)}</h1><p class='{'bad' if failed else 'good'} lead'>{summary}.</p></header>",
-        _table(reports),
-        *(part for report in wrong for part in _operation(report)),
-        *(part for report in reports for part in _every_case(report)),
+        f"<header><h1>{escape(heading)}</h1><p class='{kind} lead'>{summary}.</p></header>",
+        _table(numbered),
+        *(part for k, report in numbered if report.failures for part in _operation(k, report)),
+        "<h2>All cases</h2>",
+        *(_every_case(report) for report in reports),
     ]
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
@@ -46,28 +49,30 @@ def html(reports: Sequence[Report], heading: str = "unet-ref judge") -> str:
     )
 
 
-def _table(reports: Sequence[Report]) -> str:
-    """A row for each operation."""
+def _table(numbered: Sequence[tuple[int, Report]]) -> str:
+    """A row for each operation, and a column for each outcome that there is."""
+    counts = [Counter(result.outcome for result in report.results) for _, report in numbered]
+    columns = [outcome for outcome in COLUMNS if any(count[outcome] for count in counts)]
     rows = []
-    for report in reports:
-        counts = Counter(result.outcome for result in report.results)
-        cells = "".join(_count(outcome, counts[outcome]) for outcome in COLUMNS)
-        name = f"<a href='#{report.name}'>{report.name}</a>" if report.failures else report.name
+    for (k, report), count in zip(numbered, counts, strict=True):
+        name = escape(report.name)
+        name = f"<a href='#r{k}'>{name}</a>" if report.failures else name
+        cells = "".join(_count(outcome, count[outcome]) for outcome in columns)
         rows.append(
             f"<tr><th scope='row'>{name}</th><td>{report.profile}</td><td>{len(report.results)}</td>{cells}</tr>"
         )
-    heads = "".join(f"<th scope='col'>{head}</th>" for head in ("operation", "arithmetic", "cases", *COLUMNS))
+    heads = "".join(f"<th scope='col'>{head}</th>" for head in ("operation", "arithmetic", "cases", *columns))
     return f"<div class='scroll'><table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
 
 
 def _count(outcome: str, count: int) -> str:
-    kind = "" if outcome in (EXACT, ROUNDING, "skipped") or not count else " class='bad'"
+    kind = "" if outcome in (EXACT, ROUNDING, SKIPPED) or not count else " class='bad'"
     return f"<td{kind}>{count or '·'}</td>"
 
 
-def _operation(report: Report) -> Iterator[str]:
+def _operation(k: int, report: Report) -> Iterator[str]:
     """What is wrong with one operation."""
-    yield f"<section id='{report.name}'><h2>{report.name}</h2><p>{escape(report.headline)}</p>"
+    yield f"<section id='r{k}'><h2>{escape(report.name)}</h2><p>{escape(report.headline)}</p>"
     if report.diagnosis is not None:
         lines = (escape(line.strip()) for line in str(report.diagnosis).splitlines())
         named = (f"<strong>{line}</strong>" if line.startswith("Looks like") else line for line in lines)
@@ -75,8 +80,8 @@ def _operation(report: Report) -> Iterator[str]:
     if any(t.finding is not None and t.ratio is not None for r in report.failures for t in _tensors(r)):
         keys = "".join(f"<span><i class='{kind}'></i>{text}</span>" for kind, text in LEGEND)
         yield f"<p class='legend'>Error over what rounding explains: {keys}</p>"
-    for k, result in enumerate(report.failures[:SHOWN]):
-        yield from _failure(result, is_open=k == 0)
+    for number, result in enumerate(report.failures[:SHOWN]):
+        yield from _failure(result, is_open=number == 0)
     more = len(report.failures) - SHOWN
     yield (f"<p>{more} more are in the list of all cases below.</p>" if more > 0 else "") + "</section>"
 
@@ -101,18 +106,20 @@ def _tensor(result: CaseResult, t: TensorVerdict) -> Iterator[str]:
     yield from (f"<p>{escape(text)}</p>" for text in [*t.finding.lines(), t.note] if text)
     if t.ratio is not None and t.ratio.size:
         names = axis_names(t.tensor, t.ratio.ndim, result.case.arguments)
-        yield f"<figure class='scroll'>{heat_map(t.ratio, names)}</figure>"
+        yield heat_map(t.ratio, names)
 
 
-def _every_case(report: Report) -> Iterable[str]:
+def _every_case(report: Report) -> str:
     """The list of all cases, folded up."""
     rows = "".join(
         f"<tr><td>{escape(r.case.label)}</td><td{'' if r.ok else ' class=bad'}>{escape(r.outcome)}</td>"
         f"<td>{escape('; '.join([r.skipped] if r.skipped else r.problems))}</td></tr>"
         for r in report.results
     )
-    yield f"<details><summary>{report.name}: all {len(report.results)} cases</summary>" \
-          f"<div class='scroll'><table class='cases'><tbody>{rows}</tbody></table></div></details>"  # fmt: skip
+    return (
+        f"<details><summary>{escape(report.name)}, {report.profile}: {len(report.results)}</summary>"
+        f"<div class='scroll'><table class='cases'><tbody>{rows}</tbody></table></div></details>"
+    )
 
 
 def _call(result: CaseResult) -> str:

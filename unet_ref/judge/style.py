@@ -17,6 +17,7 @@ a { color: var(--link); } .good { color: var(--good); } .bad { color: var(--bad)
 .scroll { overflow-x: auto; } figure { margin: .5rem 0; } figcaption { color: var(--soft); font-size: .875rem; }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; font-size: .9rem; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
+tbody th { position: sticky; left: 0; background: var(--paper); }
 th:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
 thead th { color: var(--soft); font-weight: 500; vertical-align: bottom; white-space: normal; }
 td.bad { font-weight: 700; }
@@ -24,12 +25,15 @@ td.bad { font-weight: 700; }
 .diagnosis { background: var(--mark); border-left: 4px solid var(--h4); padding: .6rem 1rem; margin: 1rem 0; }
 details { border: 1px solid var(--line); border-radius: 6px; padding: .5rem .9rem; margin: .6rem 0; }
 summary { cursor: pointer; } summary b { margin-right: .4rem; }
-section + details { margin-top: 2.5rem; }
 .options, .fine, .legend { color: var(--soft); font-size: .9rem; }
 .fine::first-letter { text-transform: uppercase; }
-pre { background: var(--box); border-radius: 6px; padding: .7rem .9rem; overflow-x: auto; font-size: .85rem; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--box); border-radius: 6px; padding: .7rem .9rem; overflow-x: auto; font-size: .85rem; }
 .legend span { margin-left: .9rem; white-space: nowrap; }
 .legend i { display: inline-block; width: .8em; height: .8em; margin-right: .35em; border-radius: 2px; vertical-align: -.05em; }
-.heat { display: block; } .heat text { font: 11px system-ui, sans-serif; fill: var(--soft); }
-.heat rect { stroke: var(--paper); stroke-width: .5; }
+.planes { display: flex; flex-wrap: wrap; gap: .6rem .9rem; }
+.planes small { display: block; color: var(--soft); font-size: .75rem; line-height: 1.4; }
+.heat { display: block; max-width: 100%; height: auto; outline: 1px solid var(--line); shape-rendering: crispEdges; }
+.heat path { stroke: var(--paper); stroke-width: 1; vector-effect: non-scaling-stroke; fill: none; }
+@media (max-width: 40rem) { th, td { padding: .3rem .4rem; } table { font-size: .85rem; }
+  .planes small { font-size: .7rem; } details { padding: .5rem .6rem; } }
 """ + "\n".join(f".h{k} {{ fill: var(--h{k}); background: var(--h{k}); }}" for k in range(7))
