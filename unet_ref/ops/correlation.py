@@ -22,13 +22,14 @@ import math
 from collections.abc import Iterator
 
 from ..backend import Array, namespace, on_device
-from .im2col import Scratch, Tile, each, merged, parts, tiles, windows
+from .im2col import Scratch, Tile, each, parts, tiles
+from .runs import Runs, needs_clearing
 from .slide import OUTPUTS, slide
 from .window import Window, contiguous
 
 ROWS = 576  # of columns, where they are cut by channels: 64 channels of 3 x 3 taps
 LANES = 16  # tasks of a sum over tiles
-LANES_BYTES = 32 << 20  # of their sums
+LANES_BYTES, LANES_TERMS = 32 << 20, 512  # memory for their sums, and the terms of each at least
 
 
 def correlate(x: Array, weight: Array, window: Window, groups: int, bias: Array | None = None) -> Array:
@@ -45,19 +46,23 @@ def correlate_adjoint(y: Array, weight: Array, window: Window, groups: int, bias
     """
     x = namespace(y).empty((len(y), groups * weight.shape[1], *window.input), dtype=y.dtype)
     w = weight.reshape(groups, len(weight) // groups, *weight.shape[1:])
-    (scatter if cheaper_scattered(w, window) else gather)(y, w, window, x, bias)
+    if disjoint(window) and (window.kernel, window.stride) != (
+        (1, 1),
+        (1, 1),
+    ):  # else gathering takes the weight as it lies
+        place(y, w, window, x, bias)
+    else:
+        (scatter if cheaper_scattered(w, window) else gather)(y, w, window, x, bias)
     return x
 
 
 def cheaper_scattered(weight: Array, window: Window) -> bool:
     """Whether products should go to their pixels, or pixels collect their products.
 
-    To go is the right thing where no two products meet in a pixel. Where they meet, they are added in memory; but to
-    collect takes a transposed copy of the weight, which is dearer on an image of fewer pixels than channels.
+    Where they meet, they are added in memory; but to collect takes a transposed copy of the weight, which is dearer for
+    an image of far fewer pixels than channels.
     """
-    if window.kernel == window.stride == (1, 1):
-        return False  # the transposed weight is a view
-    return disjoint(window) or math.prod(window.output) < weight.shape[1]
+    return window.kernel != (1, 1) and 8 * math.prod(window.output) < weight.shape[1]
 
 
 def disjoint(window: Window) -> bool:
@@ -65,12 +70,13 @@ def disjoint(window: Window) -> bool:
     return all(s > d * (k - 1) for s, d, k in zip(window.stride, window.dilation, window.kernel, strict=True))
 
 
-def scatter(y: Array, weight: Array, window: Window, x: Array, bias: Array | None) -> None:
-    """Fills ``x``: each row of ``weight.T @ y``, of a channel and a tap, is added to the pixels under the tap."""
+def place(y: Array, weight: Array, window: Window, x: Array, bias: Array | None) -> None:
+    """Fills ``x``, in which no two products meet: each row of ``weight.T @ y``, of a channel and a tap, has its pixels."""
     xp, (G, O, C, KH, KW) = namespace(y), weight.shape
     matrix = weight.reshape(G, O, C * KH * KW).swapaxes(1, 2)
     xg, yg = x.reshape(len(x), G, C, *window.input), y.reshape(len(y), G, O, *window.output)
     (sh, sw), ((top, _), (left, _)), scratch = window.stride, window.pads, Scratch(y)
+    offsets = None if bias is None else bias.reshape(G, C, 1, 1)
 
     def work(task: tuple[Tile, slice]) -> None:
         (samples, rows, columns), channels = task
@@ -83,15 +89,46 @@ def scatter(y: Array, weight: Array, window: Window, x: Array, bias: Array | Non
         part = window._replace(output=(h, w), pads=((top - sh * rows.start, 0), (left - sw * columns.start, 0)))
         for k, i, r in part.on_image(0):
             for l, j, q in part.on_image(1):
-                pixels[:, :, :, r, q] += z[:, :, :, k, l, i, j]
+                if offsets is None:
+                    pixels[:, :, :, r, q] = z[:, :, :, k, l, i, j]
+                else:
+                    xp.add(z[:, :, :, k, l, i, j], offsets[:, channels], out=pixels[:, :, :, r, q])
+
+    if window.kernel != window.stride or window.input != window.padded:  # some pixels are under no tap
+        x[...] = 0 if bias is None else bias[:, None, None]
+    blocks = parts(C, max(1, ROWS // (KH * KW)))
+    pixels = tiles(len(x), window.output, x.itemsize * G * KH * KW * -(-C // max(1, len(blocks))), x)
+    each(work, [(tile, channels) for tile in pixels for channels in blocks], x)
+
+
+def scatter(y: Array, weight: Array, window: Window, x: Array, bias: Array | None) -> None:
+    """Fills ``x``: each row of ``weight.T @ y``, of a channel and a tap, is added to the run of the tap."""
+    xp, (G, O, C, KH, KW) = namespace(y), weight.shape
+    matrix = weight.reshape(G, O, C * KH * KW).swapaxes(1, 2)
+    xg, yg = x.reshape(len(x), G, C, *window.input), y.reshape(len(y), G, O, *window.output)
+    runs, scratch = Runs(window, window.input, *(slice(0, size) for size in window.output)), Scratch(y)
+    mends = needs_clearing(weight)
+
+    def work(task: tuple[int, slice]) -> None:
+        n, channels = task
+        c, taps = channels.stop - channels.start, slice(KH * KW * channels.start, KH * KW * channels.stop)
+        # (G, c·KH·KW, O) @ (G, O, length) -> (G, c·KH·KW, length)
+        z = scratch.empty("z", (G, c * KH * KW, runs.length))
+        z = xp.matmul(matrix[:, taps], runs.spread(yg[n], scratch), out=z).reshape(G, c, KH, KW, runs.length)
+        if mends:
+            runs.between(z)[...] = 0
+        pixels = scratch.empty("pixels", (G, c, runs.total))
+        pixels[...] = 0
+        for k in range(KH):
+            for l in range(KW):
+                start = runs.start(k, l)
+                pixels[:, :, start : start + runs.length] += z[:, :, k, l]
+        for number, (i, j), (r, q) in runs.pieces():
+            xg[n, :, channels, r, q] += runs.phase(pixels, number)[..., i, j]
 
     x[...] = 0 if bias is None else bias[:, None, None]
-    blocks = parts(C, max(1, ROWS // (KH * KW)))
-    if disjoint(window):
-        pixels = tiles(len(x), window.output, x.itemsize * G * KH * KW * -(-C // max(1, len(blocks))), x)
-    else:  # tiles of one image would meet in pixels
-        pixels = [Tile(n, slice(0, window.output[0]), slice(0, window.output[1])) for n in parts(len(x), 1)]
-    each(work, [(tile, channels) for tile in pixels for channels in blocks], x)
+    blocks = parts(C, max(1, ROWS // (KH * KW)))  # tiles of one image would meet in pixels: so tasks are channels
+    each(work, [(n, channels) for n in range(len(x)) for channels in blocks], x)
 
 
 def gather(y: Array, weight: Array, window: Window, x: Array, bias: Array | None) -> None:
@@ -148,9 +185,11 @@ def correlate_weight(y: Array, x: Array, window: Window, groups: int) -> Array:
     shape = (G, C * KH * KW, O) if turned else (G, O, C * KH * KW)
 
     blocks = parts(C, C if on_device(x) else max(1, ROWS // (KH * KW)))
-    pixels = tiles(len(x), window.output, x.itemsize * G * KH * KW * -(-C // max(1, len(blocks))), x, shares=1)
+    shares = max(1, LANES // (4 * len(blocks) or 1))
+    pixels = tiles(len(x), window.output, x.itemsize * G * KH * KW * -(-C // max(1, len(blocks))), x, shares)
     room = LANES_BYTES // max(1, x.itemsize * math.prod(shape))
-    lanes = max(1, min(LANES // max(1, len(blocks)), len(pixels) // 2, room))
+    terms = len(x) * math.prod(window.output) // LANES_TERMS  # more lanes, and their sum would take as long as they do
+    lanes = max(1, min(LANES // max(1, len(blocks)), len(pixels), room, terms))
     sums, scratch = xp.zeros((lanes, *shape), dtype=x.dtype), Scratch(x)
 
     def work(task: tuple[int, slice]) -> None:
@@ -158,12 +197,11 @@ def correlate_weight(y: Array, x: Array, window: Window, groups: int) -> Array:
         taps = slice(KH * KW * channels.start, KH * KW * channels.stop)
         total = sums[lane][:, taps] if turned else sums[lane][:, :, taps]
         for number, (samples, rows, columns) in enumerate(pixels[lane::lanes]):
-            image, tile = xg[samples, :, channels], yg[samples, :, :, rows, columns]
-            (n, _, c), (h, w) = image.shape[:3], tile.shape[3:]
-            view = windows(image, window, rows, columns, scratch)
-            # (n, G, c, KH, KW, h, w) -> (G, c·KH·KW, n·h·w), and (n, G, O, h, w) -> (G, O, n·h·w)
-            seen = merged(view.transpose(1, 2, 3, 4, 0, 5, 6), (G, c * KH * KW, n * h * w), window, scratch)
-            tile = tile.transpose(1, 2, 0, 3, 4).reshape(G, O, n * h * w)
+            runs = Runs(window, window.input, rows, columns)
+            seen = side_by_side(runs, xg[samples, :, channels], scratch)
+            # (n, G, O, h, w) -> (G, O, n·length)
+            tile = runs.spread(yg[samples, :, :, rows, columns].transpose(1, 2, 0, 3, 4), scratch)
+            tile = tile.reshape(G, O, seen.shape[-1])
             factors = (seen, tile.swapaxes(1, 2)) if turned else (tile, seen.swapaxes(1, 2))
             if number == 0:
                 xp.matmul(*factors, out=total)
@@ -173,3 +211,17 @@ def correlate_weight(y: Array, x: Array, window: Window, groups: int) -> Array:
     each(work, [(lane, channels) for lane in range(lanes) for channels in blocks], x)
     weight = sums.sum(axis=0) if lanes > 1 else sums[0]
     return contiguous(weight.swapaxes(1, 2) if turned else weight).reshape(G * O, C, KH, KW)
+
+
+def side_by_side(runs: Runs, image: Array, scratch: Scratch) -> Array:
+    """``image (n, G, C, H, W)`` -> columns ``(G, C·KH·KW, n·length)``; what lies between a tile's rows may hold no NaN."""
+    (n, G, C), (KH, KW) = image.shape[:3], runs.window.kernel
+    pixels = runs.of(image, scratch)
+    if (n, KH, KW) == (1, 1, 1):
+        return pixels[0, ..., : runs.length]
+    columns = scratch.rows("columns", (G, C * KH * KW, n * runs.length))
+    view = columns.reshape(G, C, KH, KW, n, runs.length).transpose(4, 0, 1, 2, 3, 5)
+    runs.fill(view, pixels)
+    if runs.pitch != runs.w and needs_clearing(pixels):
+        runs.between(view)[...] = 0
+    return columns

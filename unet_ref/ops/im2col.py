@@ -1,4 +1,4 @@
-"""From an image to the columns of a matrix (im2col), for a tile of output pixels at a time.
+"""Images in tiles, whose columns (im2col) a matrix product can take: the tiles, the threads, and memory for columns.
 
 A column holds all that the window shows at one output pixel, so that a product with the weight weighs and sums it:
 
@@ -11,6 +11,7 @@ A column holds all that the window shows at one output pixel, so that a product 
        +-----------------+
 
 The columns of a whole image would take KH·KW times its memory. A tile's stay in the cache, where the product reads them.
+``runs`` makes them.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from typing import NamedTuple, TypeVar
 
 from ..backend import Array, namespace, on_device
 from ..threads import one_blas_thread, parallel
-from .window import Pair, Window
+from .window import Pair
 
 T = TypeVar("T")
 
 TILE_BYTES = 3 << 20  # of a tile's matrix: smaller, and the product is slower; larger, and it leaves the cache
 MOST_BYTES = 32 << 20  # of a tile's matrix, whatever the window and the number of channels
 LEAST_PIXELS, MOST_PIXELS = 256, 4096  # of a tile: columns enough for a fast product, tiles enough for all threads
-SHARES = 8  # into at least so many tiles falls a batch of small images
+SHARES = 4  # into at least so many tiles falls a batch of small images
 DEVICE_BYTES = 1 << 30  # of a tile's matrix on a GPU, which a few large products suit
 GAP = 16  # elements between the rows of columns
 
@@ -91,49 +92,9 @@ class Scratch(threading.local):
             self.buffers[name] = self.xp.empty(size, dtype=self.dtype)
         return self.buffers[name][:size].reshape(shape)
 
-    def matrix(self, name: str, array: Array, shape: tuple[int, ...]) -> Array:
-        """A copy of ``array``, its axes merged to ``shape``, with a gap after each row.
+    def rows(self, name: str, shape: tuple[int, ...]) -> Array:
+        """The same, with a gap after each row.
 
         Without the gap, rows of 4 KB would all fall into the same few places of the cache: up to half as fast a product.
         """
-        gap = 0 if on_device(array) else GAP
-        rows = self.empty(name, (*shape[:-1], shape[-1] + gap))[..., : shape[-1]]
-        rows.reshape(array.shape)[...] = array  # a view: of rows with gaps, only the axes within a row are divided
-        return rows
-
-
-def windows(x: Array, window: Window, rows: slice, columns: slice, scratch: Scratch) -> Array:
-    """``x (..., H, W)`` -> ``(..., KH, KW, h, w)``: at [k, l, i, j] what tap (k, l) of the tile's output (i, j) reads.
-
-    A view, in which a pixel has many places: of ``x``, or of a padded copy of the part of it that the tile sees.
-    """
-    (KH, KW), (sh, sw), (dh, dw) = window.kernel, window.stride, window.dilation
-    h, w = rows.stop - rows.start, columns.stop - columns.start
-    top, left = sh * rows.start - window.pads[0][0], sw * columns.start - window.pads[1][0]
-    part = region(x, top, left, sh * (h - 1) + dh * (KH - 1) + 1, sw * (w - 1) + dw * (KW - 1) + 1, scratch)
-    *lead, r, q = part.strides
-    return namespace(x).lib.stride_tricks.as_strided(
-        part, (*x.shape[:-2], KH, KW, h, w), (*lead, dh * r, dw * q, sh * r, sw * q)
-    )
-
-
-def region(x: Array, top: int, left: int, height: int, width: int, scratch: Scratch) -> Array:
-    """``x[..., top : top + height, left : left + width]``, zero where that is not on the image."""
-    H, W = x.shape[-2:]
-    rows = slice(max(0, top), max(0, min(H, top + height)))
-    columns = slice(max(0, left), max(0, min(W, left + width)))
-    inside, shape = x[..., rows, columns], (*x.shape[:-2], height, width)
-    if tuple(inside.shape) == shape:
-        return inside
-    padded = scratch.empty("region", shape)
-    padded[...] = 0
-    if inside.size:
-        padded[..., rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = inside
-    return padded
-
-
-def merged(view: Array, shape: tuple[int, ...], window: Window, scratch: Scratch) -> Array:
-    """What ``windows`` shows, its axes merged to ``shape``: a copy, but of single neighbouring pixels a view."""
-    if window.kernel == window.stride == (1, 1):
-        return view.reshape(shape)
-    return scratch.matrix("columns", view, shape)
+        return self.empty(name, (*shape[:-1], shape[-1] + GAP))[..., : shape[-1]]

@@ -24,10 +24,12 @@ from __future__ import annotations
 import math
 
 from ..backend import Array, namespace, on_device
-from .im2col import Scratch, Tile, each, merged, parts, tiles, windows
+from .im2col import Scratch, Tile, each, parts, tiles
+from .runs import Runs
 from .window import Window
 
 SMALL, OUTPUTS = 512, 256  # on an image of so few pixels, a task computes so many output channels of all pixels
+APART = 1024  # elements that a pixel takes of a tile's matrix
 
 
 def slide(x: Array, weight: Array, window: Window, y: Array, bias: Array | None = None) -> None:
@@ -40,38 +42,41 @@ def slide(x: Array, weight: Array, window: Window, y: Array, bias: Array | None 
 
 
 def cheaper_apart(weight: Array, window: Window) -> bool:
-    """Which way costs less, for each output pixel, in copies of a cached element (0.1 ns in float32).
+    """Which way costs less, for each output pixel, in copies of a cached element.
 
-    An element of a column: once copied here, once packed by BLAS (together 3.5). An element of z: written, read, added
-    (3). A product and sum: 1/11. Apart, all that happens ``wide / w`` times.
+    An element of a column: once copied here, once packed by BLAS (together 2.5). An element of z: written, read, added (3).
+    Where a pixel takes much of a tile's matrix, tiles have few pixels, and what is done for each tile counts as well.
     """
     _, O, C, KH, KW = weight.shape
-    w = window.output[1]
-    overhang = (window.stride[1] * (w - 1) + window.dilation[1] * (KW - 1) + 1) / w
-    cost_together = 3.5 * C * KH * KW
-    cost_apart = overhang * (3.5 * C * KH + 3 * O * KW) + (overhang - 1) * O * C * KH * KW / 11
-    return KW > 1 and bool(cost_apart < cost_together)
+    strided, small = window.stride[1] > 1, math.prod(window.output) <= SMALL
+    if KW == 1 or strided or small or C * KH + O * KW > APART:
+        return False
+    return bool(2.5 * C * KH + 3 * O * KW < 2.5 * C * KH * KW)
 
 
 def together(x: Array, weight: Array, window: Window, y: Array, bias: Array | None) -> None:
     """All taps in the product."""
     xp, (G, O, C, KH, KW) = namespace(x), weight.shape
     matrix, yg, scratch = flat(weight), grouped(y, G), Scratch(x)
-    direct = y.flags.c_contiguous  # else y is every s-th pixel of an image, where BLAS cannot write
 
     def work(task: tuple[Tile, slice]) -> None:
         (samples, rows, columns), outputs = task
-        out = yg[samples, :, outputs, rows, columns]
+        out, runs = yg[samples, :, outputs, rows, columns], Runs(window, x.shape[2:], rows, columns)
         n, _, o, h, w = out.shape
-        view = windows(x[samples], window, rows, columns, scratch)
-        seen = merged(view, (n, G, C * KH * KW, h * w), window, scratch)
-        # (G, o, C·KH·KW) @ (n, G, C·KH·KW, h·w) -> (n, G, o, h·w)
-        z = out.reshape(n, G, o, h * w) if direct else scratch.empty("z", (n, G, o, h * w))
+        seen = runs.of(x[samples], scratch)
+        if KH * KW > 1:
+            pixels, seen = seen, scratch.rows("columns", (n, G * C, KH, KW, runs.length))
+            runs.fill(seen, pixels)
+        seen = seen.reshape(n, G, C * KH * KW, runs.length)
+        # (G, o, C·KH·KW) @ (n, G, C·KH·KW, length) -> (n, G, o, length)
+        direct = runs.pitch == w and y.flags.c_contiguous
+        z = out.reshape(n, G, o, h * w) if direct else scratch.empty("z", (n, G, o, runs.length))
         xp.matmul(matrix[:, outputs], seen, out=z)
-        if not direct:
-            out[...] = z.reshape(out.shape)
+        z = runs.outputs(z)
         if bias is not None:
-            out += bias[:, outputs]
+            xp.add(z, bias[:, outputs], out=out)
+        elif not direct:
+            out[...] = z
 
     small = math.prod(window.output) <= SMALL and not on_device(x)
     outputs = parts(O, OUTPUTS if small else max(1, O))
@@ -82,24 +87,24 @@ def together(x: Array, weight: Array, window: Window, y: Array, bias: Array | No
 def apart(x: Array, weight: Array, window: Window, y: Array, bias: Array | None) -> None:
     """The vertical taps in the product, the horizontal ones summed after it."""
     xp, (G, O, C, KH, KW) = namespace(x), weight.shape
-    (sh, sw), dw = window.stride, window.dilation[1]
-    vertical = window._replace(kernel=(KH, 1), stride=(sh, 1))
+    dw = window.dilation[1]
     matrix = weight.transpose(0, 4, 1, 2, 3).reshape(G, KW * O, C * KH)
     yg, scratch = grouped(y, G), Scratch(x)
 
     def work(tile: Tile) -> None:
         samples, rows, columns = tile
-        out = yg[samples, :, :, rows, columns]
-        n, _, _, h, w = out.shape
-        first, wide = sw * columns.start, sw * (w - 1) + dw * (KW - 1) + 1
-        view = windows(x[samples], vertical, rows, slice(first, first + wide), scratch)
-        seen = scratch.matrix("columns", view, (n, G, C * KH, h * wide))
-        # (G, KW·O, C·KH) @ (n, G, C·KH, h·wide) -> (n, G, KW·O, h·wide)
-        z = xp.matmul(matrix, seen, out=scratch.empty("z", (n, G, KW * O, h * wide))).reshape(n, G, KW, O, h, wide)
-        terms = [z[:, :, l, :, :, dw * l : dw * l + sw * (w - 1) + 1 : sw] for l in range(KW)]
+        out, runs = yg[samples, :, :, rows, columns], Runs(window, x.shape[2:], rows, columns)
+        n, length = len(out), runs.length
+        seen = scratch.rows("columns", (n, G * C, KH, 1, length + dw * (KW - 1)))
+        runs.fill(seen, runs.of(x[samples], scratch))
+        seen = seen.reshape(n, G, C * KH, length + dw * (KW - 1))
+        # (G, KW·O, C·KH) @ (n, G, C·KH, long) -> (n, G, KW·O, long)
+        z = scratch.empty("z", (n, G, KW * O, seen.shape[-1]))
+        z = xp.matmul(matrix, seen, out=z).reshape(n, G, KW, O, seen.shape[-1])
+        terms = [z[:, :, l, :, dw * l : dw * l + length] for l in range(KW)]
         for term in terms[1:-1]:
             terms[0] += term
-        xp.add(terms[0], terms[-1], out=out)
+        xp.add(runs.outputs(terms[0]), runs.outputs(terms[-1]), out=out)
         if bias is not None:
             out += bias
 
