@@ -21,6 +21,8 @@ COMMANDS = {
     "cases": "designed cases as files, for implementations in any language",
     "judge": "is their implementation right, and if not, which mistake is it? files, functions or a library",
     "train": "a short training run of a network on small data made on the spot",
+    "explain": "an operation or a network for a learner: formula, shapes, gradient, conventions, mistakes",
+    "bench": "how fast everything is, beside PyTorch and the machine's own matrix product",
     "doctor": "what is installed, which BLAS and kernel NumPy uses, whether CuPy sees a device",
 }
 
