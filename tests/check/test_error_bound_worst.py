@@ -174,6 +174,10 @@ def erfc(x):
     return x._function("erfc", math.erfc(x.value), slope)
 
 
+def log1p(x):
+    return x._function("log1p", math.log1p(x.value), 1 / (1 + x.value))
+
+
 def gelu_erfc(make, x, dy):
     x, dy = make(x), make(dy)
     half = x[0].constant(0.5)
@@ -262,6 +266,29 @@ def test_other_formulas_of_binary_cross_entropy(rng):
 
     shares = first_order("binary_cross_entropy_with_logits", Case({"x": x, "target": t}, {}), None, formula)
     assert shares["y"] <= REACHED
+
+
+@pytest.mark.parametrize("spread", [0.5, 4, 40])
+def test_binary_cross_entropy_from_two_logarithms(rng, spread):
+    """``t p(-x) + (1 - t) p(x)`` with ``p = max(., 0) + log1p(exp(-|.|))``, differentiated as JAX does.
+
+    The slope of p is ``exp(x - p(x))``. Targets may lie outside 0 to 1.
+    """
+    x, t = (spread * rng.standard_normal(11)).astype("float32"), rng.uniform(-2, 3, 11).astype("float32")
+    dy = np.asarray(np.float32(-1.5))
+
+    def formula(make):
+        xs, ts, up = make(x), make(t), make(dy).item()
+        soft = np.frompyfunc(log1p, 1, 1)(function("exp", np.where(x > 0, -xs, xs)))
+        right, left = np.where(x > 0, xs, 0) + soft, np.where(x < 0, -xs, 0) + soft
+        slopes = (1 - ts) * function("exp", xs - right) - ts * function("exp", -xs - left)
+        share = up / 11
+        return {"y": np.asarray((ts * left + (1 - ts) * right).sum() / 11), "x": slopes * share,
+                "target": (left - right) * share}  # fmt: skip
+
+    case = Case({"x": x, "target": t}, {})
+    shares = first_order("binary_cross_entropy_with_logits", case, dy, formula)
+    assert all(0.1 < share <= REACHED for share in shares.values()), shares
 
 
 def test_film_as_a_sum_of_three(rng):

@@ -17,19 +17,22 @@ from .rounding import rounded as rounded
 
 NORMS = ("batch_norm", "group_norm", "batch_norm_running_stats")
 BENT = ("sigmoid", "gelu", "glu", "binary_cross_entropy_with_logits", "cross_entropy")
+LOGISTIC = ("sigmoid", "glu", "binary_cross_entropy_with_logits")
 FACTORS = ("conv2d", "conv_transpose2d", "linear")  # whose factors TF32 and its like round
 
 SHORTER = {
-    "float64": ("float32",),
+    "float64": ("float64-constants", "float32"),
     "float32": ("tf32", "float32-bfloat16", "bfloat16", "float16"),
     "tf32": ("float32-bfloat16", "bfloat16", "float16"),
-    "float16": ("float16-accumulate",),
-    "bfloat16": ("bfloat16-accumulate",),
+    "float16": ("float16-kept", "float16-accumulate"),
+    "bfloat16": ("bfloat16-kept", "bfloat16-accumulate"),
 }
 ONE_FACTOR = 0.1  # how well the deviations of one factor agree where there is some rounding too
 USED = 5e-4  # the share of a shorter arithmetic's bound that its errors use at the least, on the average
 FACTOR_BITS = {"tf32": 11, "float32-bfloat16": 8}
-SHORT_BITS = {"bfloat16": 8, "bfloat16-accumulate": 8, "float16": 11, "float16-accumulate": 11}
+SHORT_BITS = {
+    f"{name}{way}": bits for name, bits in (("bfloat16", 8), ("float16", 11)) for way in ("", "-kept", "-accumulate")
+}
 
 
 class Level(NamedTuple):
@@ -114,8 +117,11 @@ class Ladder:
         """
         if kind.name in SHORT_BITS:
             return bool(np.all(_same(got, rounded(got, SHORT_BITS[kind.name]))))
-        if kind.variance != self.base.variance:
+        if kind.variance != self.base.variance or kind.u_const > 0:
             return True
+        if kind.floor > 0:  # 1/2 + something: of small results too the last digit is one of a number near 1/2
+            steps = got * (4 / kind.u_acc) if (tensor, self.arguments.name) == ("output", "sigmoid") else 0 * got
+            return bool(np.all(_same(steps, np.rint(steps))))
         if kind.u_in > self.base.u_in and self._digits <= FACTOR_BITS.get(kind.name, 0):
             return False
         expected, bound = self.level(tensor, kind)[:2]
@@ -135,7 +141,9 @@ class Ladder:
 
 def looser(base: Profile, arguments: Arguments) -> list[Profile]:
     """What a right program may do that is less precise: other algorithms in this precision, then shorter precisions."""
-    name, found = arguments.name, []
+    name = arguments.name
+    shorter = [kind for kind in map(PROFILES.__getitem__, SHORTER.get(base.name, ())) if _concerns(kind, name)]
+    found = [kind for kind in shorter if kind.u_kept]
     if name == "conv2d" and arguments.arrays["weight"].shape[2:] == (3, 3):
         found += [
             replace(base, name=f"{base.name}-winograd{m}", title=f"{base.title}, Winograd F({m}x{m}, 3x3)", winograd=m)
@@ -146,8 +154,16 @@ def looser(base: Profile, arguments: Arguments) -> list[Profile]:
             replace(base, name=f"{base.name}-{way}", title=f"{base.title}, {what}", variance=way)
             for way, what in (("welford", "variance by Welford's updates"), ("one-pass", "variance in one pass"))
         ]
-    shorter = [PROFILES[key] for key in SHORTER.get(base.name, ())]
-    return found + [kind for kind in shorter if not kind.u_in or name in FACTORS]
+    if name in LOGISTIC and base.u_out <= base.u_acc:
+        title = f"{base.title}, sigmoid from a tanh or a fit as exact as one"
+        found.append(replace(base, name=f"{base.name}-tanh", title=title, floor=PROFILES["float32-tanh"].floor))
+    return found + [kind for kind in shorter if not kind.u_kept]
+
+
+def _concerns(kind: Profile, name: str) -> bool:
+    """Whether an operation has what this arithmetic is special in."""
+    only = {FACTORS: kind.u_in, ("gelu",): kind.u_const, (*NORMS, "cross_entropy"): kind.u_kept}
+    return all(name in names for names, special in only.items() if special)
 
 
 def stored(expected: Array, kind: Profile) -> Array:

@@ -19,7 +19,7 @@ from ..check.bounds import Profile
 from ..check.error_bound import ratio
 from .choice import interval
 from .exactness import units
-from .ladder import Ladder, stored
+from .ladder import SHORT_BITS, Ladder, stored
 from .mistake import Arguments
 from .pattern import constant_factor, pattern
 from .statistics import SUMS, Averages
@@ -93,6 +93,8 @@ class Bench:
             for kind in self.ladder.kinds[1:]:
                 if self.ladder.is_shorter(kind) and self._explains(kind, tensor, got, mismatch):
                     return LOOSER, "exact", kind.title
+            if hidden := self._hidden(tensor, got, mismatch):
+                return VACUOUS, "bound", hidden
             return BUG, "exact", f"These data are multiples of {number(step)} and small: their sums cannot be rounded."
         if constant_factor(got, answer, mismatch, FACTOR) is not None:
             return BUG, "exact", "Sums of these data cannot be rounded, and all wrong elements are off by one factor."
@@ -109,7 +111,8 @@ class Bench:
             return (VACUOUS if self._blind(base, tensor, mismatch) else ROUNDING), "bound", ""
         explain = [kind for kind in self.ladder.kinds[1:] if self._explains(kind, tensor, got, mismatch)]
         if not explain:
-            return BUG, "bound", ""
+            hidden = self._hidden(tensor, got, mismatch)
+            return (VACUOUS if hidden else BUG), "bound", hidden
         kind = explain[0]
         if kind.u_in > base.u_in:  # of those that round factors the one whose errors are of this size
             size = self.averages.relative(tensor, got, self.ladder.level(tensor, base).expected)
@@ -123,6 +126,14 @@ class Bench:
             and self.ladder.is_plausible(kind, tensor, got, mismatch)
             and not self._blind(kind, tensor, mismatch)
         )
+
+    def _hidden(self, tensor: str, got: Array, mismatch: Array) -> str:
+        """The arithmetic in 16 bits that could give this, and nearly anything else: PyTorch's sums of half types."""
+        for kind in self.ladder.kinds[1:]:
+            of_its_own = kind.name in SHORT_BITS and kind.dtype == self.ladder.base.dtype
+            if of_its_own and self._inside(kind, tensor, got) and self.ladder.is_plausible(kind, tensor, got, mismatch):
+                return kind.title
+        return ""
 
     def _inside(self, kind: Profile, tensor: str, got: Array) -> bool:
         level = self.ladder.level(tensor, kind)

@@ -163,7 +163,9 @@ def _in_short(t: TensorVerdict) -> str:
         return f"within rounding{kind}, at most {t.worst:.2g} of the bound"
     if t.verdict == LOOSER:
         return f"looser arithmetic: this is {t.arithmetic}"
-    return "vacuous: the bound is larger than the numbers" if t.verdict == VACUOUS else "wrong"
+    if t.verdict == VACUOUS:
+        return f"vacuous: the bound{f' of {t.arithmetic}' if t.arithmetic else ''} is larger than the numbers"
+    return "wrong"
 
 
 def _plain(finding: Finding) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def gelu(given: Given) -> Errors:
 
 def gate_erf(profile: Profile, x: Array) -> Rounded:
     """``Phi(x) = (1 + erf(x / sqrt(2))) / 2``, or ``erfc(-x / sqrt(2)) / 2``, which is as large as 1 + |erf|."""
-    s = constant(profile, x / np.sqrt(x.dtype.type(2))).after(1)
+    s = constant(profile, 1 / np.sqrt(x.dtype.type(2))) * x
     nearest = np.maximum(np.abs(s.value) - 2 * s.error, 0)
     exact = 2 * distribution(np.atleast_1d(x)).reshape(x.shape) - 1
     erf = s.function(lambda _: exact, 1.13 * np.exp(-(nearest**2)), floor=1.0)  # 2 / sqrt(pi) = 1.128
@@ -88,7 +88,8 @@ def slope_erf(profile: Profile, x: Array) -> Rounded:
 def _inner(profile: Profile, x: Array) -> Rounded:
     """``sqrt(2/pi) (x + 0.044715 x^3)``, in any association."""
     c, k = x.dtype.type(np.sqrt(2 / np.pi)), x.dtype.type(0.044715)
-    return Rounded(profile, c * (x + k * x * x * x)).after(8)
+    of_constants = profile.u_const * np.abs(c * x) * (1 + 2 * k * x * x)  # c k may be one of them
+    return Rounded(profile, c * (x + k * x * x * x), of_constants).after(8)
 
 
 def gate_tanh(profile: Profile, x: Array) -> Rounded:
@@ -103,6 +104,6 @@ def slope_tanh(profile: Profile, x: Array) -> Rounded:
     bell = 1 - t * t
     bell = bell.widened(profile.gamma(SLOPE) * np.abs(bell.value))
     c, k = x.dtype.type(np.sqrt(2 / np.pi)), x.dtype.type(0.044715)
-    inner_slope = Rounded(profile, c * (1 + 3 * k * x * x)).after(8)
+    inner_slope = Rounded(profile, c * (1 + 3 * k * x * x), profile.u_const * c * (1 + 6 * k * x * x)).after(8)
     slope: Rounded = gate_tanh(profile, x) + (bell * inner_slope) * (x / 2)
     return slope

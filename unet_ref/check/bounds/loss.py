@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...backend import Array
+from ...ops import sigmoid
 from .activation import logistic
 from .family import Errors, Given
 from .profiles import Profile
@@ -32,23 +33,35 @@ def mse_loss(given: Given) -> Errors:
 
 
 def binary_cross_entropy_with_logits(given: Given) -> Errors:
-    """``(1 - t) x + max(-x, 0) + log(1 + exp(-|x|))``, or ``max(x, 0) - t x + ...``; backward ``(s - t) dy / M``."""
+    """``(1 - t) x + max(-x, 0) + log(1 + exp(-|x|))``, or ``max(x, 0) - t x + ...``; backward ``(s - t) dy / M``.
+
+    Or ``t p(-x) + (1 - t) p(x)`` with ``p = log(1 + exp(.)) = max(., 0) + soft``, which JAX differentiates: its slope
+    ``exp(x - p(x))`` has an exponent as rounded as its terms, and the gradient of t is the difference of two p.
+    """
     x, t, dy = given.arrays["x"], given.arrays["target"], given.grad_output
+    e, both = np.exp(-np.abs(x)), np.abs(t) + np.abs(1 - t)
+    soft = np.log1p(e)
+
+    def of_soft(profile: Profile) -> Array:
+        """``log1p(e)``, or the log of a rounded 1 + e."""
+        return profile.gamma(profile.function) * (soft + e) + profile.gamma(2) * (e > profile.u_acc / 2)
 
     def loss(profile: Profile) -> Array:
-        e = np.exp(-np.abs(x))
-        soft = np.log1p(e)
-        # log1p(e), or the log of a rounded 1 + e
-        error = profile.gamma(profile.function) * (soft + e) + profile.gamma(2) * (e > profile.u_acc / 2)
-        linear = np.abs(x) * (2 + np.abs(t)) + soft
-        terms = Rounded(profile, (1 - t) * x + np.maximum(-x, 0) + soft, error + profile.gamma(4) * linear)
+        linear = np.abs(x) * (2 + np.abs(t)) + soft * both
+        error = of_soft(profile) * both + profile.gamma(4) * linear
+        terms = Rounded(profile, (1 - t) * x + np.maximum(-x, 0) + soft, error)
         return _mean(terms.widened(2 * profile.tiny)).stored()
 
     def of_x(profile: Profile) -> Array:
-        return ((logistic(profile, x) - t) * _share(profile, dy, x.size)).after(ASSOCIATED).stored()
+        s, away = sigmoid(x), sigmoid(-x)
+        exponent = of_soft(profile) + profile.gamma(2) * (np.abs(x) + soft)
+        slopes = (np.abs(t) * away + np.abs(1 - t) * s) * (np.expm1(exponent) + profile.gamma(profile.function + 3))
+        slope = (logistic(profile, x) - t).widened(slopes)
+        return (slope * _share(profile, dy, x.size)).after(ASSOCIATED).stored()
 
     def of_target(profile: Profile) -> Array:
-        return (Rounded(profile, x) * _share(profile, dy, x.size)).after(ASSOCIATED).stored()
+        difference = Rounded(profile, x).widened(2 * of_soft(profile) + profile.gamma(2) * (np.abs(x) + 2 * soft))
+        return (difference * _share(profile, dy, x.size)).after(ASSOCIATED).stored()
 
     return Errors(loss, {"x": of_x, "target": of_target} if given.grads else {})
 
@@ -68,13 +81,13 @@ def cross_entropy(given: Given) -> Errors:
     def loss(profile: Profile) -> Array:
         z, _, total = parts(profile)
         mine = Rounded(profile, *(np.where(chosen, a, 0).sum(axis=1, keepdims=True) for a in (z.value, z.error)))
-        return _mean((log(total) - mine).widened(profile.gamma(3) * np.abs(largest))).stored()
+        return _mean((log(total) - mine).widened(profile.gamma(3) * np.abs(largest)).kept()).stored()
 
     def gradient(profile: Profile) -> Array:
         z, powers, total = parts(profile)
         by_division = powers / total
         # PyTorch keeps log(softmax); others subtract max + log(total), which the max rounds
-        by_difference = exp((z - log(total)).widened(profile.gamma(3) * np.abs(largest)))
+        by_difference = exp((z - log(total)).widened(profile.gamma(3) * np.abs(largest)).kept())
         softmax = by_division.widened(by_difference.error)
         slopes = (softmax - chosen.astype(x.dtype)) * _share(profile, dy, target.size)
         return slopes.after(ASSOCIATED).stored().reshape(x.shape)

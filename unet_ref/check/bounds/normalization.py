@@ -48,7 +48,7 @@ def _norm(given: Given, axes: Axes, groups: int, frozen: tuple[Array, Array] | N
             mean, variance = moments(profile, x, axes)
         else:
             mean, variance = (Rounded(profile, vector.reshape(1, -1, 1, 1)) for vector in frozen)
-        root = reciprocal_root(profile, variance, eps)
+        mean, root = mean.kept(), reciprocal_root(profile, variance, eps).kept()
         return Standardised((x - mean) * root, root, np.abs(x) + mean.size)
 
     def output(profile: Profile) -> Array:

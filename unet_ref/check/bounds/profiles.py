@@ -33,6 +33,9 @@ class Profile:
         steps: roundings for each addition (2 in tensor cores, which align and truncate what they add up).
         function: relative error of exp, log, tanh and erf, in ``u_acc``. 4 ulp are 8: an ulp is up to 2u of a number.
         floor: the absolute error of sigmoid beyond its relative one, in ``u_acc``.
+        u_kept: how intermediate results are rounded that are stored to be used again: the statistics of norms, the
+            logarithm of a softmax.
+        u_const: how the constants of a formula are rounded, where that is coarser than ``u_acc``.
         winograd: m of F(m x m, 3 x 3), for 3x3 convolutions with stride and dilation 1.
         variance: ``"two-pass"`` (mean of squared deviations), ``"welford"`` (updated value by value) or
             ``"one-pass"`` (mean square minus squared mean).
@@ -50,6 +53,8 @@ class Profile:
     steps: int = 1
     function: float = 8.0
     floor: float = 0.0
+    u_kept: float = 0.0
+    u_const: float = 0.0
     winograd: int | None = None
     variance: str = "two-pass"
 
@@ -110,27 +115,33 @@ def _ieee(name: str, dtype: Any, u: float, **other: Any) -> Profile:
 
 # The longdouble of some platforms is no more than a float64. Its functions are the package's own series.
 LONGDOUBLE = _ieee("longdouble", np.longdouble, float(np.finfo(np.longdouble).eps) / 2, function=64.0)
+FLOAT64 = _ieee("float64", np.float64, U64)
 FLOAT32 = _ieee("float32", np.float32, U32)
 FLOAT16 = replace(_ieee("float16", np.float16, U16), tiny=2.0**-24)
 TENSOR: dict[str, Any] = {"u_acc": 2.0**-23, "steps": 2}  # Fasi et al. 2021: tensor cores truncate
+STORED16 = replace(FLOAT16, tiny=FLOAT32.tiny, **TENSOR)
+BFLOAT16: dict[str, Any] = {"dtype": "bfloat16", "u_out": UB16, "tiny_out": 2.0**-134}
+STOREDB16 = replace(FLOAT32, name="bfloat16", title="bfloat16", **BFLOAT16, **TENSOR)
 
 PROFILES = {
     profile.name: profile
     for profile in (
-        _ieee("float64", np.float64, U64),
+        FLOAT64,
+        replace(FLOAT64, name="float64-constants", title="float64, constants in float32", u_const=U32),
         FLOAT32,
-        replace(FLOAT16, tiny=FLOAT32.tiny, **TENSOR),
-        replace(FLOAT32, name="bfloat16", title="bfloat16", dtype="bfloat16", u_out=UB16, tiny_out=2.0**-134, **TENSOR),
-        replace(FLOAT16, name="float16-accumulate", title="float16, sums in float16 too"),
-        replace(
-            FLOAT32,
-            name="bfloat16-accumulate",
-            title="bfloat16, sums in bfloat16 too",
-            dtype="bfloat16",
-            u_acc=UB16,
-            u_out=UB16,
-            tiny_out=2.0**-134,
+        STORED16,
+        STOREDB16,
+        *(
+            replace(
+                kind,
+                name=f"{kind.name}-kept",
+                title=f"{kind.name}, intermediate results stored in it",
+                u_kept=kind.u_out,
+            )
+            for kind in (STORED16, STOREDB16)
         ),
+        replace(FLOAT16, name="float16-accumulate", title="float16, sums in float16 too"),
+        replace(FLOAT32, name="bfloat16-accumulate", title="bfloat16, sums in bfloat16 too", u_acc=UB16, **BFLOAT16),
         # truncated, as some kernels do, a TF32 factor is off by twice its unit roundoff
         replace(FLOAT32, name="tf32", title="float32, factors rounded to TF32", u_in=2 * U16, **TENSOR),
         replace(

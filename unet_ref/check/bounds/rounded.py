@@ -47,6 +47,14 @@ class Rounded:
         """The same, off by so much more."""
         return Rounded(self.profile, self.value, self.error + error)
 
+    def kept(self) -> Rounded:
+        """The same, once it was stored to be used again."""
+        profile = self.profile
+        if not profile.u_kept:
+            return self
+        stored = self.error + profile.u_kept * self.size + profile.tiny_out
+        return Rounded(profile, self.value, np.where(self.size > profile.largest, np.inf, stored))
+
     def _of(self, other: Any) -> Rounded:
         return other if isinstance(other, Rounded) else Rounded(self.profile, other)
 
@@ -91,8 +99,8 @@ class Rounded:
 
 
 def constant(profile: Profile, value: Any) -> Rounded:
-    """A constant that is no floating-point number: rounded once."""
-    return Rounded(profile, value).after(1)
+    """A constant that is no floating-point number: rounded once, or as the profile rounds constants."""
+    return Rounded(profile, value, profile.u_const * np.abs(value)).after(1)
 
 
 def exp(x: Rounded) -> Rounded:
