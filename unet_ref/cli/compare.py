@@ -5,8 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .console import BAD_FILE, FAILED, HOLDS, CommandError, human, paint, table
+from ..errors import DTypeError
+from .console import BAD_FILE, FAILED, HOLDS, CommandError, human, paint, show, table
+from .judge import known_profile
+
+if TYPE_CHECKING:
+    from ..judge.network_report import NetworkReport
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,30 +31,37 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read both, compare, print."""
+    from ..judge.files import read as read_other  # noqa: PLC0415
     from ..judge.networks import compare  # noqa: PLC0415 - the parser must not wait for it
-    from ..models.export import read, read_other  # noqa: PLC0415
+    from ..models.export import read  # noqa: PLC0415
 
+    if arguments.profile is not None:
+        known_profile(arguments.profile)
     try:
         reference, metadata = read(arguments.reference)
         other = read_other(arguments.other)
         report = compare(reference, metadata, other, forced=not arguments.whole, profile=arguments.profile)
-    except (OSError, ValueError, KeyError) as error:
-        raise CommandError(str(error), BAD_FILE) from None
-    if arguments.json:
-        print(json.dumps(report.to_json(), indent=2))
-    else:
-        rows = [row for row in report.rows if arguments.all or not row.ok]
-        if rows:
-            body = [
-                [_short(row.tensor), row.op, human(row.elements), f"{row.error:.1e}", f"{row.bound:.1e}",
-                 paint("holds", "green") if row.ok else paint("FAILS", "red")]
-                for row in rows
-            ]  # fmt: skip
-            print(table(("tensor", "operation", "count", "error", "bound", ""), body, right=(2, 3, 4)) + "\n")
-        if report.missing:
-            print(f"{len(report.missing)} tensors of the reference are not in {arguments.other.name}.")
-        print(report.verdict())
+    except (OSError, ValueError, DTypeError) as error:
+        raise CommandError(str(error).removeprefix("compare: "), BAD_FILE) from None
+    except KeyError as error:
+        raise CommandError(f"{arguments.reference} lacks {error}", BAD_FILE) from None
+    show(json.dumps(report.to_json(), indent=2) if arguments.json else _in_words(report, arguments))
     return HOLDS if report else FAILED
+
+
+def _in_words(report: NetworkReport, arguments: argparse.Namespace) -> str:
+    """The rows that fail, or all, and the conclusion."""
+    rows = [
+        [_short(row.tensor), row.op, human(row.elements), f"{row.error:.1e}", f"{row.bound:.1e}",
+         paint("holds", "green") if row.ok else paint("FAILS", "red")]
+        for row in report.rows if arguments.all or not row.ok
+    ]  # fmt: skip
+    parts = []
+    if rows:
+        parts.append(table(("tensor", "operation", "count", "error", "bound", ""), rows, right=(2, 3, 4)) + "\n")
+    if report.missing:
+        parts.append(f"{len(report.missing)} tensors of the reference are not in {arguments.other.name}.")
+    return "\n".join([*parts, report.verdict()])
 
 
 def _short(name: str, width: int = 36) -> str:

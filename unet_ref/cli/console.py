@@ -26,6 +26,12 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
+def show(text: str) -> None:
+    """A result on stdout; letters that its encoding does not have come as escapes."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
 def progress(items: Iterable[T], total: int, label: str) -> Iterator[T]:
     """The items, with a bar on stderr while a person watches."""
     watched = sys.stderr.isatty()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..check import OPERATIONS
-from .console import BAD_FILE, FAILED, HOLDS, USAGE, CommandError, paint, progress, say, table
+from .console import BAD_FILE, FAILED, HOLDS, USAGE, CommandError, paint, progress, say, show, table
 from .gradcheck import function
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
         return run_engine(arguments, lambda reports: _write(reports, arguments))
     reports = _of_functions(arguments) if arguments.target in OPERATIONS else _of_files(arguments)
     if arguments.json:
-        print(json.dumps({"ok": all(reports), "reports": [report.to_json() for report in reports]}, indent=2))
+        show(json.dumps({"ok": all(reports), "reports": [report.to_json() for report in reports]}, indent=2))
     else:
-        print(summary(reports))
+        show(summary(reports))
     _write(reports, arguments)
     return HOLDS if all(reports) else FAILED
 
@@ -77,7 +77,7 @@ def _of_functions(arguments: argparse.Namespace) -> list[Report]:
 
     if len(arguments.rest) not in (1, 2):
         raise CommandError(f"judge {arguments.target} needs module:forward, and may have module:backward", USAGE)
-    profile = _profile(arguments.profile or "float32")
+    profile = known_profile(arguments.profile or "float32")
 
     def bar(cases: Iterable[Any], total: int) -> Iterable[Any]:
         return progress(cases, total, arguments.target)
@@ -111,7 +111,7 @@ def _of_files(arguments: argparse.Namespace) -> list[Report]:
     results = Path(arguments.rest[0])
     if not results.is_dir():
         raise CommandError(f"{results} is no folder of results", BAD_FILE)
-    asked = None if arguments.profile is None else _profile(arguments.profile)
+    asked = None if arguments.profile is None else known_profile(arguments.profile)
     try:
         named, stored = read_cases(folder, arguments.rest[1:])
         return list(_reports(folder, results, stored, asked or named))
@@ -136,7 +136,8 @@ def _reports(folder: Path, results: Path, stored: Sequence[Stored], profile: str
         yield rerun_by(report, lambda result: f"{how} {stems[result.case.name, result.case.label]}")
 
 
-def _profile(name: str) -> str:
+def known_profile(name: str) -> str:
+    """The name; raises where it is no arithmetic."""
     from ..check.bounds import PROFILES  # noqa: PLC0415
 
     if name not in PROFILES:

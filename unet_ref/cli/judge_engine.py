@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from .console import FAILED, HOLDS, NO_BACKEND, CommandError, paint, progress, table
+from .console import FAILED, HOLDS, NO_BACKEND, CommandError, paint, progress, show, table
 
 if TYPE_CHECKING:
     from ..judge import CaseResult, Report
@@ -25,7 +25,8 @@ def run_engine(arguments: argparse.Namespace, write: Callable[[list[Report]], No
     try:
         version = engines.module(name).version()
     except ImportError as error:
-        raise CommandError(f"{error}; pip install 'unet-ref[engines]' brings the engines", NO_BACKEND) from None
+        hint = "" if name == "cupy" else "; pip install 'unet-ref[engines]' brings the engines"
+        raise CommandError(f"{error}{hint}", NO_BACKEND) from None
     parts = engines.parts_of(name, getattr(arguments, "operations", None) or ())
 
     def bar(items: Iterable[Any], total: int) -> Iterable[Any]:
@@ -34,7 +35,7 @@ def run_engine(arguments: argparse.Namespace, write: Callable[[list[Report]], No
     found = list(engines.run(parts, bar))
     wrong = [(part, report) for part, report in found if report.failures]
     if arguments.json:
-        print(json.dumps(document(version, found), indent=2))
+        show(json.dumps(document(version, found), indent=2))
     else:
         print(f"{version}\n\n{as_table(found)}")
         for part, report in wrong:

@@ -93,6 +93,9 @@ def read_results(folder: Path, stored: Stored) -> Results | None:
     expected = list(named_results(right(arguments)))
     if not set(tensors) & set(expected) or set(tensors) - set(expected) - set(named(arguments)):
         raise FileError(f"{found} holds {', '.join(sorted(tensors)) or 'nothing'}; expected {', '.join(expected)}")
+    for name, array in tensors.items():
+        if array.dtype.kind not in "fiub":
+            raise FileError(f"{found}: the dtype of {name} ({array.dtype}) must be one of real numbers")
     output = _joined("output", tensors, expected, found)
     grads = {name: _joined(f"grad.{name}", tensors, expected, found) for name in arguments.arrays}
     return Results(output, {name: gradient for name, gradient in grads.items() if gradient is not None})
@@ -133,8 +136,9 @@ def read(path: Path) -> dict[str, Any]:
         return read_other(path)
     except ImportError:
         raise
-    except Exception as error:  # a damaged file: the readers have errors of many kinds
-        raise FileError(f"{path} cannot be read: {error}") from error
+    except Exception as error:  # noqa: BLE001  a damaged file: the readers have errors of many kinds
+        text = str(error)
+        raise FileError(text if text.startswith(str(path)) else f"{path} cannot be read: {text}") from None
 
 
 def named(arguments: Arguments) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .words import finite, wrapped
+
 
 class Compared(NamedTuple):
     """One tensor: the element that went furthest beyond its bound, or came closest to it."""
@@ -51,7 +53,8 @@ class NetworkReport:
 
     rows: tuple[Compared, ...]
     forced: bool
-    missing: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()  # tensors that the candidate does not have
+    unjudged: tuple[str, ...] = ()  # tensors of the candidate's that come from what it does not have
 
     def __bool__(self) -> bool:
         return bool(self.rows) and all(row.ok for row in self.rows)
@@ -62,22 +65,28 @@ class NetworkReport:
 
     def verdict(self) -> str:
         """The conclusion, in a sentence or two."""
+        more = "what went into it is not there" if len(self.unjudged) == 1 else "what went into them is not there"
+        rest = f"\n{len(self.unjudged)} of the candidate's tensors cannot be judged: {more}." if self.unjudged else ""
         if not self.rows:
-            return "Nothing to compare: no tensor has the name of one in the reference."
+            return "Nothing to compare: no tensor has the name of one in the reference." if not rest else rest.strip()
         forward, backward = self.first(), self.first(backward=True)
         if forward is None and backward is None:
-            within = "its layer's bound" if self.forced else "rounding of its own size"
-            return f"All {len(self.rows)} tensors are within {within}."
+            within = "their layers' bounds" if self.forced else "rounding of their own size"
+            return f"All {len(self.rows)} tensors are within {within}.{rest}"
         blame = "guilty" if self.forced else "different"
         found = []
         for label, row in (("forward", forward), ("backward", backward)):
             if row is not None:
                 op = f" ({row.op})" if row.op else ""
-                found.append(f"First {blame} in the {label} pass: {row.tensor}{op}, {row.ratio:.3g} times its bound, "
-                             f"{row.detail}.")  # fmt: skip
-        return "\n".join(found)
+                far = f"{row.ratio:.3g} times its bound, " if row.bound > 0 and row.error < np.inf else ""
+                found.append(f"First {blame} in the {label} pass: {row.tensor}{op}")
+                found += wrapped(f"{far}{row.detail}.", 2)
+        return "\n".join(found) + rest
 
     def to_json(self) -> dict[str, Any]:
         """The report as data."""
+        rows = [
+            {key: finite(v) if isinstance(v, float) else v for key, v in row._asdict().items()} for row in self.rows
+        ]
         return {"holds": bool(self), "forced": self.forced, "missing": list(self.missing),
-                "verdict": self.verdict(), "tensors": [row._asdict() for row in self.rows]}  # fmt: skip
+                "unjudged": list(self.unjudged), "verdict": self.verdict(), "tensors": rows}  # fmt: skip

@@ -58,7 +58,6 @@ def compare_torch(
     upstream = _tensor(torch, next(reversed(steps.values())).output_shape if grad_output is None else grad_output,
                        dtype, len(tensors))  # fmt: skip
     reference, _ = record(model, state, arrays, _numpy(upstream), training=module.training)
-    reference = {name: array for name, array in reference.items() if not name.startswith("buffer.")}
     other = Recording(torch, module, steps).run(tensors, upstream)
     recipe = {"model": model_id, "options": dict(options or {}), "input": shape, "training": module.training,
               "dtype": str(reference["output"].dtype)}  # fmt: skip
@@ -87,6 +86,8 @@ class Recording:
                                                        upstream.to(device), allow_unused=True))  # fmt: skip
                 found |= {f"grad.input.{name}": next(slopes) for name in leaves}
                 found |= {f"grad.param.{name}": next(slopes) for name in weights}
+            if module.training:
+                found |= {f"buffer.{name}": buffer.clone() for name, buffer in module.named_buffers()}
         for name, held in {**self.taken, **self.made}.items():
             found[f"activation.{name}"], found[f"grad.activation.{name}"] = held.value, held.grad
         return {name: _numpy(value) for name, value in found.items() if value is not None}
