@@ -1,107 +1,115 @@
-"""Convolutions against PyTorch and against the machine's own matrix product.
+"""Convolutions beside PyTorch, beside whole-image im2col, and beside the machine's own matrix product.
 
-    python benchmarks/convolution.py [--dtype float32 float64] [--rounds 9] [--only 3x3] [--threads 2] [--busy]
+    python benchmarks/convolution.py [--dtype float32 float64] [--rounds 5] [--only 3x3] [--busy]
 
 On a machine that is busy with other things too, ``--busy`` measures processor time on one thread.
 
-Every round times the operation, PyTorch's and a large matrix product one after another, so that what else the machine
-does meets all three alike. Printed are medians over the rounds: arithmetic rates in GFlop/s (2 * products, zeros of the
-padding counted like all others), the median of the rounds' ratios to PyTorch, and the share of the matrix product's rate.
+Every round times the operation, PyTorch's, the textbook's, Chainer's (``im2col.py``) and a large matrix product one after
+another, so that what else the machine does meets all alike. Printed are medians over the rounds: arithmetic rates in
+GFlop/s (2 * products, zeros of the padding counted like all others), the share of the matrix product's rate, and how
+many times as fast as the other three.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from typing import NamedTuple
 
+import im2col
 import numpy as np
 import threadpoolctl
-import torch
 
 import unet_ref
 from unet_ref import ops
+from unet_ref.bench.clock import alternating, host
+from unet_ref.bench.machine import product
+from unet_ref.bench.report import markdown
 from unet_ref.ops.conv2d import _window
 from unet_ref.ops.correlation import correlate, correlate_adjoint, correlate_weight
 
-# name, (N, C, H, W), output channels, kernel, stride, padding; a transposed convolution is its adjoint
+
+class Shape(NamedTuple):
+    """``x`` is (N, C, H, W); a transposed convolution is the adjoint of the one from its output to its input."""
+
+    name: str
+    x: tuple[int, int, int, int]
+    outputs: int
+    kernel: int
+    stride: int
+    padding: int
+
+
 SHAPES = [
-    ("3x3", (1, 64, 256, 256), 64, 3, 1, 1),
-    ("3x3", (1, 128, 128, 128), 128, 3, 1, 1),
-    ("3x3", (1, 256, 64, 64), 256, 3, 1, 1),
-    ("3x3", (1, 512, 32, 32), 512, 3, 1, 1),
-    ("3x3", (4, 512, 16, 16), 512, 3, 1, 1),
-    ("3x3, decoder", (1, 128, 256, 256), 64, 3, 1, 1),
-    ("3x3, bottleneck", (1, 1024, 16, 16), 1024, 3, 1, 1),
-    ("3x3, first of unet_film", (2, 17, 256, 256), 64, 3, 1, 1),
-    ("3x3, stride 2", (2, 128, 56, 56), 128, 3, 2, 1),
-    ("7x7, stride 2", (2, 3, 224, 224), 64, 7, 2, 3),
-    ("3x3, small", (8, 64, 16, 16), 64, 3, 1, 1),
-    ("3x3, 7 pixels", (2, 512, 7, 7), 512, 3, 1, 1),
-    ("1x1", (2, 64, 56, 56), 256, 1, 1, 0),
-    ("1x1", (2, 1024, 14, 14), 256, 1, 1, 0),
-    ("1x1, stride 2", (2, 256, 56, 56), 512, 1, 2, 0),
-    ("1x1, head", (1, 64, 256, 256), 2, 1, 1, 0),
-    ("2x2, transposed", (1, 128, 128, 128), 64, 2, 2, 0),
-    ("2x2, transposed", (1, 1024, 16, 16), 512, 2, 2, 0),
+    Shape("3x3", (1, 64, 256, 256), 64, 3, 1, 1),
+    Shape("3x3", (1, 128, 128, 128), 128, 3, 1, 1),
+    Shape("3x3", (1, 256, 64, 64), 256, 3, 1, 1),
+    Shape("3x3", (1, 512, 32, 32), 512, 3, 1, 1),
+    Shape("3x3", (4, 512, 16, 16), 512, 3, 1, 1),
+    Shape("3x3, decoder", (1, 128, 256, 256), 64, 3, 1, 1),
+    Shape("3x3, bottleneck", (1, 1024, 16, 16), 1024, 3, 1, 1),
+    Shape("3x3, first", (2, 17, 256, 256), 64, 3, 1, 1),
+    Shape("3x3, stride 2", (2, 128, 56, 56), 128, 3, 2, 1),
+    Shape("7x7, stride 2", (2, 3, 224, 224), 64, 7, 2, 3),
+    Shape("3x3, small", (8, 64, 16, 16), 64, 3, 1, 1),
+    Shape("3x3, 7 pixels", (2, 512, 7, 7), 512, 3, 1, 1),
+    Shape("1x1", (2, 64, 56, 56), 256, 1, 1, 0),
+    Shape("1x1", (2, 1024, 14, 14), 256, 1, 1, 0),
+    Shape("1x1, stride 2", (2, 256, 56, 56), 512, 1, 2, 0),
+    Shape("1x1, head", (1, 64, 256, 256), 2, 1, 1, 0),
+    Shape("2x2, transposed", (1, 128, 128, 128), 64, 2, 2, 0),
+    Shape("2x2, transposed", (1, 1024, 16, 16), 512, 2, 2, 0),
 ]
-MATRIX = 2048  # side of the matrix product that stands for the machine
+PASSES = "forward", "dx", "dweight"
+OTHERS = "PyTorch", "textbook", "Chainer"
 
 
-def main(arguments: list[str]) -> None:
+def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dtype", nargs="+", default=["float32", "float64"], choices=["float32", "float64"])
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="", help="shapes whose name contains this")
-    parser.add_argument("--threads", type=int, default=unet_ref.get_num_threads())
     parser.add_argument("--busy", action="store_true", help="processor time on one thread in place of time on all")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     if options.busy:
-        options.threads = 1
-    for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
-        if name in os.environ:
-            sys.exit(f"unset {name} first: it can halve the speed of NumPy's matrix product")
-    unet_ref.set_num_threads(options.threads)
-    torch.set_num_threads(options.threads)
-    clock = time.process_time if options.busy else time.perf_counter
-    print(
-        f"NumPy {np.__version__}, PyTorch {torch.__version__}, {options.threads} threads, {options.rounds} rounds, ",
-        end="",
-    )
-    print("processor time\n" if options.busy else "time\n")
-    with threadpoolctl.threadpool_limits(options.threads):
-        for dtype in options.dtype:
-            table(dtype, options.rounds, options.only, clock)
+        unet_ref.set_num_threads(1)
+    clock = processor if options.busy else host
+    for dtype in options.dtype:
+        shapes = [shape for shape in SHAPES if options.only in shape.name]
+        rows = [measure(shape, part, dtype, options.rounds, clock) for shape in shapes for part in PASSES]
+        print(f"\n{dtype}\n\n{table(rows)}")
 
 
-def table(dtype: str, rounds: int, only: str, clock: Callable[[], float]) -> None:
-    print(f"| {dtype} | x | outputs | pass | GFlop/s | PyTorch | ratio | of the matrix product |")
-    print("|---|---|---|---|---|---|---|---|")
-    ratios, shares = [], []
-    for name, x_shape, outputs, kernel, stride, padding in SHAPES:
-        if only not in name:
-            continue
-        for part, (flops, ours, theirs) in cases(dtype, name, x_shape, outputs, kernel, stride, padding).items():
-            seconds = alternating([ours, theirs, product(dtype)], rounds, clock)
-            own, torchs, machine = (statistics.median(column) for column in seconds)
-            ratio = statistics.median(b / a for a, b in zip(seconds[0], seconds[1], strict=True))
-            share = flops / own / (2 * MATRIX**3 / machine)
-            ratios.append(ratio)
-            shares.append(share)
-            shape = " x ".join(map(str, x_shape))
-            print(f"| {name} | {shape} | {outputs} | {part} | {flops / own / 1e9:.0f} | ", end="")
-            print(f"{flops / torchs / 1e9:.0f} | {ratio:.2f} | {100 * share:.0f} % |", flush=True)
-    print(f"| geometric mean | | | | | | {statistics.geometric_mean(ratios):.2f} | ", end="")
-    print(f"{100 * statistics.geometric_mean(shares):.0f} % |\n")
+def processor(call, times):
+    """Processor seconds of one call."""
+    start = time.process_time()
+    for _ in range(times):
+        call()
+    return (time.process_time() - start) / times
 
 
-def cases(
-    dtype: str, name: str, x_shape: tuple[int, ...], outputs: int, kernel: int, stride: int, padding: int
-) -> dict[str, tuple[int, Callable[[], object], Callable[[], object]]]:
-    """For each pass its operations, and how to run it here and in PyTorch."""
+def measure(shape, part, dtype, rounds=5, clock=host):
+    """Seconds of every side, round by round."""
+    import torch  # noqa: PLC0415
+
+    count = unet_ref.get_num_threads()
+    torch.set_num_threads(count)
+    flops, calls = sides(shape, part, dtype)
+    limit = product(dtype, "cpu")
+    calls["product"] = limit.call
+    with threadpoolctl.threadpool_limits(count, user_api="blas"):
+        seconds = alternating([(call, clock) for call in calls.values()], rounds)
+    return {"name": shape.name, "shape": list(shape), "pass": part, "dtype": dtype, "flops": flops,
+            "product flops": limit.work, "seconds": dict(zip(calls, seconds, strict=True))}  # fmt: skip
+
+
+def sides(shape, part, dtype):
+    """The operations of one pass, and how to run it in each way."""
+    import torch  # noqa: PLC0415
+
+    name, x_shape, outputs, kernel, stride, padding = shape
     rng, transposed = np.random.default_rng(0), "transposed" in name
     weight_shape = (x_shape[1], outputs, kernel, kernel) if transposed else (outputs, x_shape[1], kernel, kernel)
     x, weight = (rng.standard_normal(shape).astype(dtype) for shape in (x_shape, weight_shape))
@@ -110,51 +118,60 @@ def cases(
     dy = rng.standard_normal(y.shape).astype(dtype)
     big, small = (y, x) if transposed else (x, y)  # of the convolution that a transposed one is the adjoint of
     window = _window("conv2d", big.shape, weight.shape, None, stride, padding, 1, 1)
-    flops = 2 * small.size * weight.size // len(weight)
+    geometry = stride, padding
 
-    if transposed:
-        ours = {
-            "forward": lambda: correlate_adjoint(x, weight, window, 1),
-            "dx": lambda: correlate(dy, weight, window, 1),
-            "dweight": lambda: correlate_weight(x, dy, window, 1),
-        }
-    else:
-        ours = {
-            "forward": lambda: correlate(x, weight, window, 1),
-            "dx": lambda: correlate_adjoint(dy, weight, window, 1),
-            "dweight": lambda: correlate_weight(dy, x, window, 1),
-        }
+    def ours():
+        if part == "dweight":
+            return correlate_weight(x if transposed else dy, dy if transposed else x, window, 1)
+        way = correlate if (part == "dx") == transposed else correlate_adjoint
+        return way(x if part == "forward" else dy, weight, window, 1)
+
     torch_x, torch_weight, torch_dy = (torch.from_numpy(array) for array in (x, weight, dy))
-    geometry = (stride, stride), (padding, padding), (1, 1), transposed, (0, 0), 1
+    aten = (stride, stride), (padding, padding), (1, 1), transposed, (0, 0), 1
 
-    def backward(*wanted: bool) -> object:
-        return torch.ops.aten.convolution_backward(torch_dy, torch_x, torch_weight, None, *geometry, [*wanted, False])
+    def torchs():
+        if part == "forward":
+            return torch.ops.aten.convolution(torch_x, torch_weight, None, *aten)
+        wanted = [part == "dx", part == "dweight", False]
+        return torch.ops.aten.convolution_backward(torch_dy, torch_x, torch_weight, None, *aten, wanted)[not wanted[0]]
 
-    theirs = {
-        "forward": lambda: torch.ops.aten.convolution(torch_x, torch_weight, None, *geometry),
-        "dx": lambda: backward(True, False),
-        "dweight": lambda: backward(False, True),
-    }
-    return {part: (flops, ours[part], theirs[part]) for part in ours}
+    def other(way):
+        if transposed:  # the adjoint's forward pass is the convolution's dx, and so on
+            return {"forward": lambda: way.dx(x, y, weight, *geometry), "dx": lambda: way.forward(dy, weight, *geometry),
+                    "dweight": lambda: way.dweight(x, dy, weight, *geometry)}[part]  # fmt: skip
+        return {"forward": lambda: way.forward(x, weight, *geometry), "dx": lambda: way.dx(dy, x, weight, *geometry),
+                "dweight": lambda: way.dweight(dy, x, weight, *geometry)}[part]  # fmt: skip
+
+    calls = {"ours": ours, "PyTorch": torchs, "textbook": other(im2col.Textbook), "Chainer": other(im2col.Chainer)}
+    results = [np.asarray(call()) for call in calls.values()]
+    for label, result in zip(calls, results, strict=True):  # nobody may be fast and wrong
+        np.testing.assert_allclose(result, results[0], rtol=1e-3, atol=1e-3 * np.abs(results[0]).max(), err_msg=label)
+    return 2 * small.size * weight.size // len(weight), calls
 
 
-def product(dtype: str) -> Callable[[], object]:
-    matrix = np.random.default_rng(0).standard_normal((MATRIX, MATRIX)).astype(dtype)
-    result = np.empty_like(matrix)
-    return lambda: np.matmul(matrix, matrix, out=result)
+def rates(row):
+    """GFlop/s of ours, share of the matrix product's rate, and how many times as fast as the others."""
+    ours, machine = row["seconds"]["ours"], row["seconds"]["product"]
+    share = statistics.median(row["flops"] / a / (row["product flops"] / b) for a, b in zip(ours, machine, strict=True))
+    times = [statistics.median(b / a for a, b in zip(ours, row["seconds"][other], strict=True)) for other in OTHERS]
+    return row["flops"] / statistics.median(ours) / 1e9, share, *times
 
 
-def alternating(functions: list[Callable[[], object]], rounds: int, clock: Callable[[], float]) -> list[list[float]]:
-    """Seconds of each function in each round; a first round warms up."""
-    seconds: list[list[float]] = [[] for _ in functions]
-    for number in range(rounds + 1):
-        for function, column in zip(functions, seconds, strict=True):
-            start = clock()
-            function()
-            if number:
-                column.append(clock() - start)
-    return seconds
+def table(rows):
+    """Markdown: a line for each row, and geometric means."""
+    body, every = [], [rates(row) for row in rows]
+    for row, (speed, share, *times) in zip(rows, every, strict=True):
+        size = "x".join(map(str, row["shape"][1])) + f" to {row['shape'][2]}"
+        body.append(
+            [row["name"], size, row["pass"], f"{speed:.0f}", f"{100 * share:.0f}%", *(f"{t:.2f}" for t in times)]
+        )
+    means = [statistics.geometric_mean(column) for column in zip(*every, strict=True)]
+    body.append(
+        ["geometric mean", "", "", f"{means[0]:.0f}", f"{100 * means[1]:.0f}%", *(f"{t:.2f}" for t in means[2:])]
+    )
+    header = ("kernel", "x to outputs", "pass", "GFlop/s", "limit", *OTHERS)
+    return "\n".join(markdown(header, body, right=(3, 4, 5, 6, 7)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main())
