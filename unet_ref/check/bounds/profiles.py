@@ -127,7 +127,6 @@ PROFILES = {
     profile.name: profile
     for profile in (
         FLOAT64,
-        replace(FLOAT64, name="float64-constants", title="float64, constants in float32", u_const=U32),
         FLOAT32,
         STORED16,
         STOREDB16,
@@ -149,6 +148,7 @@ PROFILES = {
         ),
         replace(FLOAT32, name="float32-winograd2", title="float32, Winograd F(2x2, 3x3)", winograd=2),
         replace(FLOAT32, name="float32-winograd4", title="float32, Winograd F(4x4, 3x3)", winograd=4),
+        replace(FLOAT64, name="float64-constants", title="float64, constants in float32", u_const=U32),
         replace(FLOAT32, name="float32-tanh", title="float32, sigmoid from a tanh or a fit as exact as one", floor=8.0),
         replace(FLOAT32, name="float32-welford", title="float32, variance by Welford's updates", variance="welford"),
         replace(FLOAT32, name="float32-one-pass", title="float32, variance in one pass", variance="one-pass"),
