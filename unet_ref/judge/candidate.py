@@ -31,13 +31,15 @@ class Trial:
         self.saved = {name: array.copy() for name, array in self.inputs.items()}
         arrays, options, upstream = arguments.arrays.values(), arguments.options, arguments.grad_output
         output = self._twice("forward", lambda: forward(*arrays, **options), lambda value: value)
-        grads: Any = {}
+        grads: Any = None
         if backward is not None and upstream is not None:
             grads = self._twice(
-                "backward", lambda: backward(upstream, *arrays, **options), lambda g: by_name(g, arguments.arrays)
+                "backward",
+                lambda: backward(upstream, *arrays, **options),
+                lambda found: None if found is None else by_name(found, arguments.arrays),
             )
         self.results = Results(output, grads or {})
-        if grads:
+        if grads is not None:
             self._missing(grads)
         self._kinds()
 
@@ -164,7 +166,6 @@ def _difference(name: str, first: Any, second: Any) -> str:
 
 
 def _where(error: Exception) -> str:
-    """The innermost line."""
-    frames = traceback.extract_tb(error.__traceback__)
-    last = frames[-1]
-    return f" ({last.name}, line {last.lineno})" if len(frames) > 1 else ""
+    """The candidate's innermost line; nothing where it did not get as far as its first one."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+    return f" ({frames[-1].name}, line {frames[-1].lineno})" if frames else ""
