@@ -116,9 +116,10 @@ class TorchNetwork:
         return tensor.requires_grad_() if leaf else tensor
 
     def output(self, inputs: Sequence[Any], *, training: bool) -> Any:
-        """The forward pass."""
+        """The forward pass; ``None`` for an input that is left out."""
         run: Any = TorchRun(self.model.layers, self.state, training=training)
-        given = [_made(name, tensor) for name, tensor in zip(self.model.inputs, inputs, strict=True)]
+        named = zip(self.model.inputs, inputs, strict=True)
+        given = [None if tensor is None else _made(name, tensor) for name, tensor in named]
         return self.model._forward(run, *given).value.tensor
 
     def forward(self, inputs: Sequence[Any]) -> Any:
