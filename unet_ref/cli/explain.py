@@ -59,7 +59,7 @@ def operation(name: str) -> dict[str, Any]:
         "backward": [back.summary, *back.formula] if back else ["There is no gradient."],
         "backward call": _call(f"ops.{name}_backward", row.backward) if row.backward else "",
         "gradients": list(row.gradients), "conventions": about.conventions, "source": about.source,
-        "example": about.example, "where": files, "mistakes": mistakes,
+        "example": f">>> from unet_ref.ops import {name}\n{about.example}", "where": files, "mistakes": mistakes,
     }  # fmt: skip
 
 
@@ -98,8 +98,7 @@ def _of_operation(document: dict[str, Any]) -> Iterator[str]:
     backward = [document["backward call"]] if document["backward call"] else []
     yield from _section("Backward", [*document["backward"], *backward])
     yield from _section("Conventions", [document["conventions"]])
-    if document["example"]:
-        yield from ("", "Example", *_code(document["example"]))
+    yield from ("", "Example", *_code(document["example"]))
     yield from _section("Raises", _pairs(document["raises"]))
     yield from _section("Source", [document["source"]])
     yield from _section("Where", _pairs(document["where"]))
