@@ -13,6 +13,7 @@ import contextlib
 import contextvars
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
 T = TypeVar("T")
+
+AWAKE = 3e-4  # seconds
 
 
 def set_num_threads(count: int) -> None:
@@ -99,6 +102,14 @@ def _help(work: Callable[[], None]) -> None:
         work()
 
 
+def _wait(future: Future[None]) -> None:
+    """Until it is done: for a moment awake, since to be woken takes as long as many a task."""
+    deadline = time.perf_counter() + AWAKE
+    while not future.done() and time.perf_counter() < deadline:
+        time.sleep(0)
+    future.exception()
+
+
 class _Threads:
     """The helpers that all callers of this process share."""
 
@@ -132,7 +143,7 @@ class _Threads:
         finally:
             begun += [future for future in futures if not future.cancel()]
             for future in begun:
-                future.exception()  # waits
+                _wait(future)
             with self.lock:
                 self.running -= 1 + count
 

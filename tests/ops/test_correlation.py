@@ -115,7 +115,7 @@ def test_bits_do_not_depend_on_the_order_of_tasks(through, name, monkeypatch):
     unet_ref.set_num_threads(1)
     expected, each = computed(name, "float32", slice(2)), im2col.each
     for module in (slide, correlation):
-        monkeypatch.setattr(module, "each", lambda work, tasks, like: each(work, tasks[::-1], like))
+        monkeypatch.setattr(module, "each", lambda work, tasks, like, *_: each(work, tasks[::-1], like))
     for array, same in zip(computed(name, "float32", slice(2)), expected, strict=True):
         assert array.tobytes() == same.tobytes()
 
@@ -155,7 +155,9 @@ def test_where_horizontal_taps_are_summed_after_the_product(outputs, channels, g
 @pytest.mark.parametrize(
     ("outputs", "geometry", "scattered"),
     [
-        (64, ((257, 257), (3, 3), (2, 2)), False),
+        (64, ((257, 257), (3, 3), (2, 2)), False),  # products of too many pixels
+        (64, ((99, 99), (3, 3), (2, 2)), True),  # one product in place of four
+        (64, ((99, 99), (3, 3), (1, 1)), False),
         (512, ((9, 9), (3, 3)), True),  # far fewer pixels than channels
         (200, ((9, 9), (3, 3)), False),
         (512, ((7, 7), (1, 1)), False),  # nothing to add, and nothing to turn

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unet_ref import ShapeError, ops
-from unet_ref.ops.normal import distribution, expanded
+from unet_ref.ops.normal import MILLS, distribution, expanded, mills
 
 BOTH = pytest.mark.parametrize("approximate", ["none", "tanh"])
 
@@ -104,7 +104,8 @@ def test_an_element_has_the_same_bits_wherever_it_sits(rng, dtype, approximate):
 def test_scipy_is_loaded_by_the_first_call_and_not_before():
     program = (
         "import sys, numpy, unet_ref.ops as ops; before = 'scipy' in sys.modules; "
-        "ops.gelu(numpy.ones(3), approximate='tanh'); ops.gelu(numpy.ones(3)); print(before, 'scipy' in sys.modules)"
+        "ops.gelu(numpy.ones(3), approximate='tanh'); ops.gelu(numpy.ones(3)); "
+        "before |= 'scipy' in sys.modules; ops.gelu(numpy.ones(3) + 0j); print(before, 'scipy' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["False", "True"]
@@ -119,3 +120,34 @@ def test_errors_say_the_rule_and_the_values():
         ShapeError, match=r"^gelu_backward: grad_output.shape \(2,\) must be the output's shape \(3,\)$"
     ):
         ops.gelu_backward(np.zeros(2), np.zeros(3))
+
+
+@pytest.mark.parametrize(("char", "left_out"), [("f", 3e-9), ("d", 4e-18)])
+def test_the_coefficients_are_those_of_the_chebyshev_series(char, left_out):
+    """``(a + 3/2) Phi(-a) / phi(a)`` in ``t = (a - 4) / (a + 4)``, interpolated anew in 50 digits."""
+    with mpmath.workdps(50):
+
+        def target(t):
+            a = 4 * (1 + t) / (1 - t)
+            return (a + 1.5) * mpmath.sqrt(mpmath.pi / 2) * mpmath.exp(a * a / 2) * mpmath.erfc(a / mpmath.sqrt(2))
+
+        def polynomial(t):
+            return mpmath.polyval([mpmath.mpf(c) for c in MILLS[char][::-1]], t)
+
+        errors = [abs(polynomial(t) - target(t)) for t in mpmath.linspace(-1, mpmath.mpf("0.9"), 150)]
+        assert max(errors) < left_out + (1e-10 if char == "f" else 1.2e-16)  # what rounding the coefficients adds
+        assert max(errors) > 1e-20  # and no more accurate than a series of this length can be
+
+
+@pytest.mark.parametrize(("dtype", "roundings"), [("float32", 5), ("float64", 5)])
+def test_mills_ratio_to_a_few_roundings(dtype, roundings, rng):
+    a = np.abs(3 * rng.standard_normal(400)).astype(dtype)
+    with mpmath.workdps(40):
+        exact = [
+            mpmath.sqrt(mpmath.pi / 2)
+            * mpmath.exp(mpmath.mpf(float(v)) ** 2 / 2)
+            * mpmath.erfc(mpmath.mpf(float(v)) / mpmath.sqrt(2))
+            for v in a
+        ]
+        worst = max(abs(mpmath.mpf(float(m)) / e - 1) for m, e in zip(mills(a), exact, strict=True))
+    assert worst < roundings * np.finfo(dtype).eps / 2

@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
-from .. import ops
 from ..backend import check_arrays
 from ..errors import ShapeError
 from . import state as states
@@ -158,7 +157,7 @@ class Model:
                 f"{tuple(trace.output.shape)}"
             )
         trace.released = release
-        return self._run_backward(ops, trace, grad_output, record=record, release=release)
+        return self._run_backward(Remembering(), trace, grad_output, record=record, release=release)
 
     def _run(self, module: Any, state: State, arrays: list[Any], *, training: bool, record: str) -> Trace:
         run = Forward(module, self.layers, state, training=training, record=record)

@@ -13,14 +13,19 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .. import ops
-from ..backend import Array, namespace, quiet
+from ..backend import Array, blocks, namespace, quiet
 from ..ops import normalize
 from ..ops.batch_norm_running_stats import running_stats
+from ..ops.gelu import with_slope
 from ..ops.max_pool2d import choose, give_back
 from ..ops.pooling import pool_window
+from ..ops.relu import gate
 from ..ops.tiles import rows
 from ..spec.batch_norm import BatchNormGrads
+from ..spec.gelu import GeluGrads
 from ..spec.max_pool2d import MaxPool2dGrads
+from ..spec.relu import ReluGrads
+from ..threads import parallel
 
 EPS, MOMENTUM = 1e-5, 0.1  # PyTorch's defaults, which all networks use
 
@@ -67,12 +72,34 @@ class Remembering:
 
         return Remembered(y, backward)
 
+    def remember_gelu(self, x: Array) -> Remembered | None:
+        """The slope in place of the input: both come out of one evaluation."""
+        if x.dtype.char == "e":
+            return None
+        with quiet():
+            y, slope = with_slope(x)
+
+        def backward(dy: Array) -> GeluGrads:
+            with quiet():
+                return GeluGrads(dy * slope)
+
+        return Remembered(y, backward)
+
     def relu_in_place(self, x: Array) -> Array:
         """ReLU of an array that nobody else will read, in its own memory."""
         if x.dtype.kind != "f":
             return ops.relu(x)
-        namespace(x).maximum(x, x.dtype.type(0), out=x)
+        rows = x.reshape(-1)
+
+        def work(part: slice) -> None:
+            namespace(x).maximum(rows[part], x.dtype.type(0), out=rows[part])
+
+        parallel(work, blocks(x.size, 1, x))
         return x
+
+    def relu_backward_in_place(self, dy: Array, x: Array) -> ReluGrads:
+        """Its gradient, in the memory of a ``dy`` that nobody else will read."""
+        return ReluGrads(gate(dy, x, dy))
 
 
 def _batch_norm_backward(x: Array, weight: Array, moments: normalize.Moments, dy: Array) -> BatchNormGrads:

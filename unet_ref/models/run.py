@@ -18,6 +18,8 @@ from .trace import Activation, Step, Trace
 # Backward passes that read only the shapes of their arguments: a hollow array is kept instead of the values.
 SHAPE_ONLY = {"concat", "upsample_nearest2d", "avg_pool2d", "adaptive_avg_pool2d", "center_crop2d"}
 
+INPUT_FORGOTTEN = {"max_pool2d", "gelu"}  # what these remember stands for their input
+
 
 class Forward:
     """Runs steps on ``ops`` (arrays) or ``abstract`` (shapes alone) and records them in a trace."""
@@ -63,7 +65,7 @@ class Forward:
 
     def gelu(self, name: str, x: Activation) -> Activation:
         """Gaussian error linear unit."""
-        return self._step(name, "gelu", (x,), {})
+        return self._step(name, "gelu", (x,), {}, self._remember("gelu", (x.value,), {}))
 
     def max_pool2d(self, name: str, x: Activation, **options: Any) -> Activation:
         """Maximum of each window."""
@@ -140,7 +142,7 @@ class Forward:
         inputs = tuple(a for a in _flat(arguments) if isinstance(a, Activation))
         values = _values(arguments)
         y = remembered.y if remembered else self._call(name, op, *values, **options)
-        if op in SHAPE_ONLY or (remembered and op == "max_pool2d"):
+        if op in SHAPE_ONLY or (remembered and op in INPUT_FORGOTTEN):
             values = _hollow(values)
         else:
             for activation in inputs:
@@ -178,6 +180,7 @@ class Backward:
 
     def __init__(self, ops: Any, trace: Trace, *, record: bool, release: bool) -> None:
         self.ops, self.trace, self.record, self.release = ops, trace, record, release
+        self.fresh: Any = None  # the last layer's gradient, which this pass made and has handed to one reader
         self.params: dict[str, Any] = {}
         self.activations: dict[str, Any] = {}
 
@@ -187,13 +190,21 @@ class Backward:
         for tensor in ("weight", "bias"):
             if getattr(grads, tensor) is not None:
                 self.params[f"{name}.{tensor}"] = getattr(grads, tensor)
+        self.fresh = grads.x
         return grads.x
+
+    def relu(self, name: str, grad: Any) -> Any:
+        """Zero where the output is; a gradient that nobody else reads is overwritten."""
+        in_place = getattr(self.ops, "relu_backward_in_place", None) if grad is self.fresh and not self.record else None
+        self.fresh = None
+        step = self._take(name, grad)
+        return (in_place or self.ops.relu_backward)(grad, *step.arguments).x
 
     def _single(self, name: str, grad: Any) -> Any:
         grads = self._step(name, grad)
         return grads.x
 
-    relu = gelu = max_pool2d = avg_pool2d = adaptive_avg_pool2d = upsample_nearest2d = center_crop2d = _single
+    gelu = max_pool2d = avg_pool2d = adaptive_avg_pool2d = upsample_nearest2d = center_crop2d = _single
 
     def concat(self, name: str, grad: Any) -> tuple[Any, Any]:
         """The gradients of the two parts."""

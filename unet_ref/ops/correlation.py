@@ -22,8 +22,8 @@ import math
 from collections.abc import Iterator
 
 from ..backend import Array, namespace, on_device
-from .im2col import Scratch, Tile, each, parts, tiles
-from .runs import Runs, needs_clearing
+from .im2col import MOST_BYTES, Scratch, Tile, each, parts, tiles
+from .runs import Runs, needs_clearing, runs_of
 from .slide import OUTPUTS, slide
 from .window import Window, contiguous
 
@@ -59,10 +59,13 @@ def correlate_adjoint(y: Array, weight: Array, window: Window, groups: int, bias
 def cheaper_scattered(weight: Array, window: Window) -> bool:
     """Whether products should go to their pixels, or pixels collect their products.
 
-    Where they meet, they are added in memory; but to collect takes a transposed copy of the weight, which is dearer for
-    an image of far fewer pixels than channels.
+    Where they meet, they are added in memory. But to collect takes a transposed copy of the weight, which is dearer for
+    an image of far fewer pixels than channels; and with a stride it takes a small product for each position in it, where
+    scattering has one, of which it holds all pixels.
     """
-    return window.kernel != (1, 1) and 8 * math.prod(window.output) < weight.shape[1]
+    pixels = math.prod(window.output)
+    strided = window.stride != (1, 1) and ROWS * pixels * weight.itemsize <= MOST_BYTES
+    return window.kernel != (1, 1) and (strided or 8 * pixels < weight.shape[1])
 
 
 def disjoint(window: Window) -> bool:
@@ -98,7 +101,7 @@ def place(y: Array, weight: Array, window: Window, x: Array, bias: Array | None)
         x[...] = 0 if bias is None else bias[:, None, None]
     blocks = parts(C, max(1, ROWS // (KH * KW)))
     pixels = tiles(len(x), window.output, x.itemsize * G * KH * KW * -(-C // max(1, len(blocks))), x)
-    each(work, [(tile, channels) for tile in pixels for channels in blocks], x)
+    each(work, [(tile, channels) for tile in pixels for channels in blocks], x, y.size * C * KH * KW)
 
 
 def scatter(y: Array, weight: Array, window: Window, x: Array, bias: Array | None) -> None:
@@ -123,12 +126,12 @@ def scatter(y: Array, weight: Array, window: Window, x: Array, bias: Array | Non
             for l in range(KW):
                 start = runs.start(k, l)
                 pixels[:, :, start : start + runs.length] += z[:, :, k, l]
-        for number, (i, j), (r, q) in runs.pieces():
+        for number, ((i, j), (r, q)) in enumerate(runs.pieces):
             xg[n, :, channels, r, q] += runs.phase(pixels, number)[..., i, j]
 
     x[...] = 0 if bias is None else bias[:, None, None]
     blocks = parts(C, max(1, ROWS // (KH * KW)))  # tiles of one image would meet in pixels: so tasks are channels
-    each(work, [(n, channels) for n in range(len(x)) for channels in blocks], x)
+    each(work, [(n, channels) for n in range(len(x)) for channels in blocks], x, y.size * C * KH * KW)
 
 
 def gather(y: Array, weight: Array, window: Window, x: Array, bias: Array | None) -> None:
@@ -188,6 +191,7 @@ def correlate_weight(y: Array, x: Array, window: Window, groups: int) -> Array:
     shares = max(1, LANES // (4 * len(blocks) or 1))
     pixels = tiles(len(x), window.output, x.itemsize * G * KH * KW * -(-C // max(1, len(blocks))), x, shares)
     room = LANES_BYTES // max(1, x.itemsize * math.prod(shape))
+    places = runs_of(window, window.input, pixels)
     terms = len(x) * math.prod(window.output) // LANES_TERMS  # more lanes, and their sum would take as long as they do
     lanes = max(1, min(LANES // max(1, len(blocks)), len(pixels), room, terms))
     sums, scratch = xp.zeros((lanes, *shape), dtype=x.dtype), Scratch(x)
@@ -197,7 +201,7 @@ def correlate_weight(y: Array, x: Array, window: Window, groups: int) -> Array:
         taps = slice(KH * KW * channels.start, KH * KW * channels.stop)
         total = sums[lane][:, taps] if turned else sums[lane][:, :, taps]
         for number, (samples, rows, columns) in enumerate(pixels[lane::lanes]):
-            runs = Runs(window, window.input, rows, columns)
+            runs = places[rows.start, columns.start]
             seen = side_by_side(runs, xg[samples, :, channels], scratch)
             # (n, G, O, h, w) -> (G, O, n·length)
             tile = runs.spread(yg[samples, :, :, rows, columns].transpose(1, 2, 0, 3, 4), scratch)
@@ -208,7 +212,8 @@ def correlate_weight(y: Array, x: Array, window: Window, groups: int) -> Array:
             else:
                 total += xp.matmul(*factors, out=scratch.empty("z", total.shape))
 
-    each(work, [(lane, channels) for lane in range(lanes) for channels in blocks], x)
+    tasks = [(lane, channels) for lane in range(lanes) for channels in blocks]
+    each(work, tasks, x, y.size * C * KH * KW)
     weight = sums.sum(axis=0) if lanes > 1 else sums[0]
     return contiguous(weight.swapaxes(1, 2) if turned else weight).reshape(G * O, C, KH, KW)
 

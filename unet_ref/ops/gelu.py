@@ -7,7 +7,7 @@ from fractions import Fraction
 from ..backend import Array, constant, operation, pi, root
 from ..errors import ShapeError
 from ..spec.gelu import GeluGrads
-from .elementwise import each
+from .elementwise import each, each_of
 from .normal import density, distribution
 from .sigmoid import sigma, sigma_slope
 from .window import check_grad_output
@@ -64,8 +64,21 @@ def gelu_backward(grad_output: Array, x: Array, *, approximate: str = "none") ->
     return GeluGrads(each(lambda dy, x: dy * slope(x), grad_output, x))
 
 
+def with_slope(x: Array) -> tuple[Array, Array]:
+    """``gelu(x)`` and its slope, which share most of their work: who keeps the slope need not keep ``x``."""
+
+    def both(x: Array) -> tuple[Array, Array]:
+        phi = density(x)
+        Phi = distribution(x, phi)
+        return x * Phi, Phi + x * phi
+
+    y, slope = each_of(2, both, x)
+    return y, slope
+
+
 def _slope(x: Array) -> Array:
-    return distribution(x) + x * density(x)
+    phi = density(x)
+    return distribution(x, phi) + x * phi
 
 
 def _slope_tanh(x: Array) -> Array:

@@ -30,6 +30,7 @@ T = TypeVar("T")
 TILE_BYTES = 3 << 20  # of a tile's matrix: smaller, and the product is slower; larger, and it leaves the cache
 MOST_BYTES = 32 << 20  # of a tile's matrix, whatever the window and the number of channels
 LEAST_PIXELS, MOST_PIXELS = 256, 4096  # of a tile: columns enough for a fast product, tiles enough for all threads
+LEAST_PRODUCTS = 1 << 24  # for threads: a tenth of a millisecond
 SHARES = 4  # into at least so many tiles falls a batch of small images
 DEVICE_BYTES = 1 << 30  # of a tile's matrix on a GPU, which a few large products suit
 GAP = 16  # elements between the rows of columns
@@ -65,14 +66,21 @@ def parts(size: int, most: int, *, even: bool = True) -> list[slice]:
     return [slice(start, min(size, start + step)) for start in range(0, size, step)]
 
 
-def each(work: Callable[[T], None], tasks: list[T], like: Array) -> None:
-    """``work(task)`` for every task: the threads share them, BLAS has one in each; on a GPU, one after another."""
+def each(work: Callable[[T], None], tasks: list[T], like: Array, products: float = math.inf) -> None:
+    """``work(task)`` for every task: the threads share them, BLAS has one in each; on a GPU, one after another.
+
+    So are tasks of few ``products`` altogether: they would be done before the threads are awake.
+    """
     if on_device(like):
         for task in tasks:
             work(task)
-    else:
-        with one_blas_thread():
+        return
+    with one_blas_thread():
+        if products >= LEAST_PRODUCTS:
             parallel(work, tasks)
+        else:
+            for task in tasks:
+                work(task)
 
 
 class Scratch(threading.local):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..backend import Array, keep, namespace, operation, real
+from ..backend import Array, blocks, flat, keep, namespace, operation, real
 from ..spec.relu import ReluGrads
+from ..threads import parallel
 from .window import check_grad_output
 
 
@@ -31,7 +32,7 @@ def relu(x: Array) -> Array:
     xp = namespace(x)
     if x.dtype.kind == "f":
         return xp.asarray(xp.maximum(x, x.dtype.type(0)))
-    return xp.asarray(keep(_passes(x), x))
+    return xp.asarray(keep(_passes(x), xp.asarray(x)))
 
 
 @operation()
@@ -50,7 +51,19 @@ def relu_backward(grad_output: Array, x: Array) -> ReluGrads:
     (array([0., 0., 7.]), array([0., 0., 7.]))
     """
     check_grad_output("relu_backward", grad_output, x.shape)
-    return ReluGrads(namespace(x).asarray(keep(_passes(x), grad_output)))
+    dx = flat(grad_output)
+    return ReluGrads(gate(dx, x, namespace(x).empty_like(dx)).reshape(x.shape))
+
+
+def gate(dy: Array, x: Array, dx: Array) -> Array:
+    """Fills ``dx``, which may be ``dy``: contiguous both, and as many as ``x``."""
+    x, rows, result = flat(x), dy.reshape(-1), dx.reshape(-1)
+
+    def work(part: slice) -> None:
+        keep(_passes(x[part]), rows[part], out=result[part])
+
+    parallel(work, blocks(x.size, 1, x))
+    return dx
 
 
 def _passes(x: Array) -> Array:

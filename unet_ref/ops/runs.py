@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from ..backend import Array, namespace, on_device
-from .im2col import Scratch
+from .im2col import Scratch, Tile
 from .window import Pair, Window
 
 
@@ -24,6 +22,9 @@ class Runs:
     same position in a stride come first: these are neighbours for the taps.
     """
 
+    height: int
+    pitch: int
+
     def __init__(self, window: Window, size: Pair, rows: slice, columns: slice) -> None:
         """The tile's outputs are ``rows`` and ``columns`` of the window's; ``size`` is that of the image."""
         self.window, self.size = window, size
@@ -34,27 +35,28 @@ class Runs:
         over = dw * (KW - 1) // sw
         left, right = max(0, -self.first[1]), max(0, self.first[1] + self.w + over - size[1])
         shared = min(left, right, over) if sw == 1 else 0
-        self.height, self.pitch = self.h + dh * (KH - 1) // sh, self.w + over - shared
+        self.height = self.h + dh * (KH - 1) // sh
+        self.pitch = self.w + over - shared
         self.phases = sorted({(dh * k % sh, dw * l % sw) for k in range(KH) for l in range(KW)})
         self.length = self.h * self.pitch  # of a run
         self.total = len(self.phases) * self.height * self.pitch + over
+        self.pieces = [self._piece(phase) for phase in self.phases]
 
     def start(self, k: int, l: int) -> int:
         """Where the run of tap (k, l) begins."""
         (sh, sw), (dh, dw) = self.window.stride, self.window.dilation
-        phase = self.phases.index((dh * k % sh, dw * l % sw))
+        phase: int = self.phases.index((dh * k % sh, dw * l % sw))
         return (phase * self.height + dh * k // sh) * self.pitch + dw * l // sw
 
-    def pieces(self) -> Iterator[tuple[int, tuple[slice, slice], tuple[slice, slice]]]:
-        """For each phase its number, the rows and columns in it that lie on the image, and where on the image."""
-        for number, phase in enumerate(self.phases):
-            (i, r), (j, q) = (
-                _common(first + p, stride, count, size)
-                for first, p, stride, count, size in zip(
-                    self.first, phase, self.window.stride, (self.height, self.pitch), self.size, strict=True
-                )
+    def _piece(self, phase: Pair) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """The rows and columns of a phase that lie on the image, and where on the image."""
+        (i, r), (j, q) = (
+            _common(first + p, stride, count, size)
+            for first, p, stride, count, size in zip(
+                self.first, phase, self.window.stride, (self.height, self.pitch), self.size, strict=True
             )
-            yield number, (i, j), (r, q)
+        )
+        return (i, j), (r, q)
 
     def phase(self, pixels: Array, number: int) -> Array:
         """The rows of a phase of ``pixels (..., total)``: ``(..., height, pitch)``."""
@@ -63,12 +65,16 @@ class Runs:
 
     def of(self, x: Array, scratch: Scratch) -> Array:
         """``x (..., H, W)`` as ``(..., total)``: zero where that is not on the image."""
-        ((_, (i, j), (r, q)), *more) = self.pieces()
-        if not more and self.total == (i.stop - i.start) * (j.stop - j.start) and self.window.stride == (1, 1):
+        ((i, j), (r, q)) = self.pieces[0]
+        if (
+            len(self.pieces) == 1
+            and self.total == (i.stop - i.start) * (j.stop - j.start)
+            and self.window.stride == (1, 1)
+        ):
             return x[..., r, q].reshape(*x.shape[:-2], self.total)  # single neighbouring pixels: a view
         pixels = scratch.rows("pixels", (*x.shape[:-2], self.total))
         pixels[...] = 0
-        for number, there, here in self.pieces():
+        for number, (there, here) in enumerate(self.pieces):
             self.phase(pixels, number)[(..., *there)] = x[(..., *here)]
         return pixels
 
@@ -102,6 +108,12 @@ class Runs:
         self.between(run)[...] = 0
         self.outputs(run)[...] = y
         return run
+
+
+def runs_of(window: Window, size: Pair, tiles: list[Tile]) -> dict[tuple[int, int], Runs]:
+    """The runs of each tile, by its first row and column: those of one place are the same in all samples."""
+    places = {(rows.start, columns.start): (rows, columns) for _, rows, columns in tiles}
+    return {place: Runs(window, size, *cut) for place, cut in places.items()}
 
 
 def _common(first: int, stride: int, count: int, size: int) -> tuple[slice, slice]:

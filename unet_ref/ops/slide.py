@@ -25,7 +25,7 @@ import math
 
 from ..backend import Array, namespace, on_device
 from .im2col import Scratch, Tile, each, parts, tiles
-from .runs import Runs
+from .runs import runs_of
 from .window import Window
 
 SMALL, OUTPUTS = 512, 256  # on an image of so few pixels, a task computes so many output channels of all pixels
@@ -61,7 +61,7 @@ def together(x: Array, weight: Array, window: Window, y: Array, bias: Array | No
 
     def work(task: tuple[Tile, slice]) -> None:
         (samples, rows, columns), outputs = task
-        out, runs = yg[samples, :, outputs, rows, columns], Runs(window, x.shape[2:], rows, columns)
+        out, runs = yg[samples, :, outputs, rows, columns], places[rows.start, columns.start]
         n, _, o, h, w = out.shape
         seen = runs.of(x[samples], scratch)
         if KH * KW > 1:
@@ -81,7 +81,8 @@ def together(x: Array, weight: Array, window: Window, y: Array, bias: Array | No
     small = math.prod(window.output) <= SMALL and not on_device(x)
     outputs = parts(O, OUTPUTS if small else max(1, O))
     pixels = tiles(len(x), window.output, x.itemsize * G * C * KH * KW, x)
-    each(work, [(tile, part) for tile in pixels for part in outputs], x)
+    places = runs_of(window, x.shape[2:], pixels)
+    each(work, [(tile, part) for tile in pixels for part in outputs], x, y.size * C * KH * KW)
 
 
 def apart(x: Array, weight: Array, window: Window, y: Array, bias: Array | None) -> None:
@@ -93,7 +94,7 @@ def apart(x: Array, weight: Array, window: Window, y: Array, bias: Array | None)
 
     def work(tile: Tile) -> None:
         samples, rows, columns = tile
-        out, runs = yg[samples, :, :, rows, columns], Runs(window, x.shape[2:], rows, columns)
+        out, runs = yg[samples, :, :, rows, columns], places[rows.start, columns.start]
         n, length = len(out), runs.length
         seen = scratch.rows("columns", (n, G * C, KH, 1, length + dw * (KW - 1)))
         runs.fill(seen, runs.of(x[samples], scratch))
@@ -108,7 +109,9 @@ def apart(x: Array, weight: Array, window: Window, y: Array, bias: Array | None)
         if bias is not None:
             out += bias
 
-    each(work, tiles(len(x), window.output, x.itemsize * G * (C * KH + KW * O), x), x)
+    pixels = tiles(len(x), window.output, x.itemsize * G * (C * KH + KW * O), x)
+    places = runs_of(window, x.shape[2:], pixels)
+    each(work, pixels, x, y.size * C * KH * KW)
 
 
 def flat(weight: Array) -> Array:
