@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from gpu.compare import assert_agree, convert, flat, narrowed
 
+from unet_ref.check.network import instance
 from unet_ref.check.table import OPERATIONS
-from unet_ref.check.verify_model import instance
 from unet_ref.models import MODELS
 
 pytestmark = pytest.mark.gpu

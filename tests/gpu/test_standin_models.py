@@ -5,7 +5,7 @@ from gpu import standin
 from gpu.compare import assert_agree
 from gpu.standin import to_device, to_host
 
-from unet_ref.check.verify_model import instance
+from unet_ref.check.network import instance
 from unet_ref.models import MODELS
 
 ROUNDING = 1e-10  # float64: convolutions sum in another order there, and a network adds that up

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from unet_ref import DTypeError, ShapeError, models, ops
-from unet_ref.check.verify_model import instance
+from unet_ref.check.network import instance
 from unet_ref.models.remembering import Remembering
 
 

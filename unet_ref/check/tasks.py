@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..models import MODELS, Model
+from .network import Point
 from .report import Row
 from .table import OPERATIONS
 from .verify import verify_operation
-from .verify_model import Point, verify_model, verify_point
+from .verify_model import verify_model, verify_point
 
 
 def verify_task(name: str, seed: int = 0, device: str = "cpu") -> list[Row]:
