@@ -177,8 +177,9 @@ def together(
     wrong, one, other = set(trial.wrong), singly[0], singly[1]
     found = [one, other, _merged(trial, one, other)]
     for first, second in orders:
-        results = guarded(lambda outer=two[first], inner=two[second]: composed(outer, inner)(trial.arguments))
-        match = None if results is None else trial.match(results)
+        both = composed(two[first], two[second])
+        results = guarded(lambda both=both: both(trial.arguments))
+        match = None if results is None else trial.match(results, run=both)
         found += [match, *(_merged(trial, single, match) for single in singly)]
     fits = [match for match in found if match is not None and match.explains == wrong]
     return min(fits, key=lambda match: (len(match.contradicts), match.left), default=None)
@@ -227,8 +228,9 @@ def _pairs(trial: Trial, shown: list[tuple[Mistake, Match]], progress: Progress 
 
 def _output_fits(trial: Trial, outer: Mistake, inner: Mistake) -> bool:
     """Whether the output alone, which is computed sooner, leaves it possible that one was made upon the other."""
-    results = guarded(lambda: composed(outer, inner)(trial.arguments._replace(grad_output=None)))
-    match = None if results is None else trial.match(results)
+    both = composed(outer, inner)
+    results = guarded(lambda: both(trial.arguments._replace(grad_output=None)))
+    match = None if results is None else trial.match(results, run=both)
     return match is not None and {name for name in trial.wrong if name.startswith("output")} <= match.explains
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..backend import quiet
 from .bank.memory import cast
-from .mistake import Arguments, Mistake, Results, right
+from .mistake import Arguments, Base, Mistake, Results, right
 
 LEFT = 0.25  # what a mistake may leave of the error that it is to explain
 ROOM = 32  # times the rounding that was measured
@@ -109,15 +109,20 @@ class Trial:
 
     def _short(self) -> dict[str, float]:
         """What the reference loses by rounding; of float64 the measure is what float32 loses, scaled down."""
-        kinds = {array.dtype.kind for array in self.got.values()}
-        if kinds <= {"O"}:
-            return dict.fromkeys(self.right, 0.0)
+        return dict.fromkeys(self.right, 0.0) | self._lost(right)
+
+    def _lost(self, run: Base | Mistake) -> dict[str, float]:
+        """What a computation loses by rounding, by tensor; nothing where it cannot be made."""
+        if {array.dtype.kind for array in self.got.values()} <= {"O"}:
+            return {}
         eps = self.unit / ULPS
         dtype = np.float16 if eps > 1e-4 else np.float32
         short = self.narrow.map(lambda array: cast(array, _like(array, dtype)))
-        exact, rounded = right(short.map(_widened)).tensors(), right(short).tensors()
-        scale = min(1.0, eps / float(np.finfo(dtype).eps))
-        return {name: scale * finite_error(rounded[name], exact[name]) for name in self.right}
+        exact, rounded = (guarded(lambda a=arguments: run(a)) for arguments in (short.map(_widened), short))
+        if exact is None or rounded is None:
+            return {}
+        scale, found = min(1.0, eps / float(np.finfo(dtype).eps)), rounded.tensors()
+        return {name: scale * finite_error(found[name], array) for name, array in exact.tensors().items()}
 
     @cached_property
     def wrong(self) -> dict[str, float]:
@@ -138,33 +143,40 @@ class Trial:
     def run(self, mistake: Mistake) -> Match | None:
         """The mistake at these arguments, beside what came back; ``None`` where it does not show."""
         results = guarded(lambda: mistake(self.narrow if mistake.narrow else self.arguments))
-        return None if results is None else self.match(results, rough=mistake.narrow)
+        return None if results is None else self.match(results, rough=mistake.narrow, run=mistake)
 
     def fit(self, mistake: Mistake) -> Match | None:
         """The same with the number that suits the result best, where the mistake has one."""
         results = guarded(lambda: mistake.fitted(self.narrow if mistake.narrow else self.arguments, self.results))
         return None if results is None else self.match(results, rough=mistake.narrow)
 
-    def match(self, results: Results, *, rough: bool = False) -> Match | None:
+    def match(self, results: Results, *, rough: bool = False, run: Base | Mistake | None = None) -> Match | None:
         """Results with a mistake beside what came back; ``None`` where they are the right ones.
 
-        ``rough``: rounding is part of the mistake, so that most of the error is all that it can explain.
+        ``rough``: rounding is part of the mistake, so that most of the error is all that it can explain. ``run``: what
+        gave the results, for a mistake that is more sensitive to rounding than the right operation.
         """
-        return self.match_tensors({name: np.asarray(array) for name, array in results.tensors().items()}, rough=rough)
+        tensors = {name: np.asarray(array) for name, array in results.tensors().items()}
+        return self.match_tensors(tensors, rough=rough, run=run)
 
-    def match_tensors(self, tensors: dict[str, Any], *, rough: bool = False) -> Match | None:
+    def match_tensors(
+        self, tensors: dict[str, Any], *, rough: bool = False, run: Base | Mistake | None = None
+    ) -> Match | None:
         """The same for results by tensor."""
         changes = frozenset(
             n for n, array in tensors.items() if n in self.right and self._apart(n, array, self.right[n])
         )
         if not changes:
             return None
-        explains, left = set(), 0.0
+        explains, left, lost = set(), 0.0, None
         for name, size in self.wrong.items():
             if name not in changes:
                 continue
             distance = error(self.got[name], tensors[name])
             room = np.inf if rough else self._room(name, tensors[name])
+            if run is not None and room < distance <= LEFT * size:
+                lost = self._lost(run) if lost is None else lost
+                room = max(room, ROOM * lost.get(name, 0.0))
             if np.isfinite(distance) and distance <= min(room, LEFT * size):
                 explains.add(name)
                 left = max(left, distance / _size(size, tensors[name]))

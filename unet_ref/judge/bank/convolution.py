@@ -57,7 +57,7 @@ def _weight_as(arguments: Arguments, base: Base, shape: tuple[int, ...], axes: t
 
 @mistake(
     *WEIGHTED, mend="conv2d stores (O, C/G, KH, KW), conv_transpose2d (C, O/G, KH, KW), linear (out, in).",
-    seen=("mlx#2495",),
+    seen=("mlx#2495", "jax#384"),
 )  # fmt: skip
 def weight_read_with_inputs_and_outputs_exchanged(arguments: Arguments, base: Base) -> Results | None:
     """The first two axes of the weight change places: read as (in, out) where (out, in) is stored, or the reverse."""

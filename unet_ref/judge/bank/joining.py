@@ -44,7 +44,7 @@ def channels_interleaved(arguments: Arguments, base: Base) -> Results | None:
 
 @mistake(
     CONCAT, mend="The gradient of an array is the stretch of grad_output that it filled.", affects=("arrays",),
-    seen=("tfjs-core#1267", "swift-apis#23649", "pytorch#1213"),
+    seen=("tfjs-core#1267", "swift-apis#23649", "pytorch#1213", "jax#4599"),
 )  # fmt: skip
 def gradient_split_without_the_offset(arguments: Arguments, base: Base) -> Results | None:
     """Every array gets the first slices of the gradient, as if it had been the first."""

@@ -104,7 +104,7 @@ def _missing(arguments: Arguments, base: Base, axis: int) -> Results:
 
 @mistake(
     "conv2d", "conv_transpose2d", mend="Pair group g of the inputs with group g of the outputs.", affects=("weight",),
-    seen=("pytorch#51430", "burn#1891"),
+    seen=("pytorch#51430", "burn#1891", "composable_kernel#2478"),
 )  # fmt: skip
 def weight_gradient_pairs_the_wrong_groups(arguments: Arguments, base: Base) -> Results | None:
     """The gradient of a group's weight multiplies its grad_output with the inputs of the next group."""

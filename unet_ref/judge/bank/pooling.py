@@ -115,7 +115,12 @@ def nan_lost(arguments: Arguments, base: Base) -> Results | None:
     return base(arguments.with_arrays(x=np.where(nan, -np.inf, x).astype(x.dtype))) if nan.any() else None
 
 
-@mistake(MAX, mend="The chosen pixel gets the gradient, be it NaN.", affects=("x",), seen=("tensorflow#118673",))
+@mistake(
+    MAX,
+    mend="The chosen pixel gets the gradient, be it NaN.",
+    affects=("x",),
+    seen=("tensorflow#118673", "pytorch#1465"),
+)
 def no_gradient_where_the_largest_is_nan(arguments: Arguments, base: Base) -> Results | None:
     """A window that holds NaN gives its gradient to no pixel: none equals the largest."""
     y = base(arguments).output

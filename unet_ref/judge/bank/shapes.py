@@ -37,7 +37,7 @@ def _shape(array: Any) -> Any:
 
 @mistake(
     *DILATED, affects=OUTPUT, mend="A dilated kernel spans dilation*(k - 1) + 1 pixels: so does the shape law say.",
-    seen=("tensorflow#18454", "onnxruntime#2518", "pytorch#14272"),
+    seen=("tensorflow#18454", "onnxruntime#2518", "pytorch#14272", "pytorch#43793"),
 )  # fmt: skip
 def dilation_left_out(arguments: Arguments, base: Base) -> Results | None:
     """The dilation is ignored, in the output's size as well."""
@@ -153,7 +153,7 @@ def padding_of_the_width_first(arguments: Arguments, base: Base) -> Results | No
 
 
 @mistake("concat", "glu", affects=OUTPUT, mend="Count a negative axis from the back: axis + ndim.",
-         seen=("tfjs-core#1267", "swift-apis", "pytorch#1213"))  # fmt: skip
+         seen=("tfjs-core#1267", "swift-apis#23649", "pytorch#1213"))  # fmt: skip
 def axis_off_by_one(arguments: Arguments, base: Base) -> Results | None:
     """A negative axis is counted from the wrong end (one too far to the front), a positive one from 1 on."""
     axis = arguments.options.get("axis", 1 if arguments.name == "concat" else -1)

@@ -26,7 +26,7 @@ def stride_swapped(arguments: Arguments, base: Base) -> Results | None:
 
 @mistake(
     *DILATED, mend="Tap k of a window reads pixel stride*i + dilation*k - padding, in the backward pass too.",
-    seen=("tensorflow#18454", "jax#567", "mxnet#11203", "pytorch#5112"),
+    seen=("tensorflow#18454", "jax#567", "jax#563", "mxnet#11203", "pytorch#5112"),
 )  # fmt: skip
 def dilation_ignored(arguments: Arguments, base: Base) -> Results | None:
     """The output has the size that the dilation asks for, but the taps of a window lie side by side."""

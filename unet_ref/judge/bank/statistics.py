@@ -122,7 +122,7 @@ def weight_gradient_with_the_output(arguments: Arguments, base: Base) -> Results
 
 @mistake(
     GROUP, affects=("weight",), mend="Take the mean and deviation of group c // (C/G) for channel c.",
-    seen=("tt-metal#56202",),
+    seen=("tt-metal#56202", "pytorch#140913"),
 )  # fmt: skip
 def weight_gradient_from_the_wrong_group(arguments: Arguments, base: Base) -> Results | None:
     """The gradient of the weight takes mean and deviation of group c % G for channel c."""

@@ -21,12 +21,13 @@ from .loss import LOSS
 from .normalization import NORMALIZATION
 from .pooling import POOLING
 from .resampling import RESAMPLING
+from .sizes import with_sizes
 
 __all__ = ["FAMILIES", "DesignedCase", "designed_case", "designed_cases"]
 
-FAMILIES: dict[str, Drafts] = {
-    **CONVOLUTION, **POOLING, **NORMALIZATION, **ACTIVATION, **RESAMPLING, **LOSS,
-}  # fmt: skip
+FAMILIES: dict[str, Drafts] = with_sizes(
+    CONVOLUTION | POOLING | NORMALIZATION | ACTIVATION | RESAMPLING | LOSS
+)  # fmt: skip
 
 
 def designed_cases(name: str, dtype: Any = "float32") -> list[DesignedCase]:
