@@ -29,7 +29,7 @@ R = TypeVar("R")
 # float16 .. longdouble, complex for complex steps, object for exact scalars
 DTYPES = ("e", "f", "d", "g", "F", "D", "O")
 
-BLOCK_ELEMENTS = 1 << 18  # what passes over an image work on at a time: 1 MB in float32; less, and threads wait for each other
+BLOCK_ELEMENTS = 1 << 18  # what passes over an image work on at a time: with fewer, threads wait for each other
 
 
 def namespace(*arrays: Any) -> Any:
@@ -241,6 +241,11 @@ def _bits(x: Array) -> str | None:
     """The integers that can hold the bits of NumPy's ``x``; ``None`` where ``where`` has to do."""
     names = {1: "int8", 2: "int16", 4: "int32", 8: "int64"}
     return names.get(x.dtype.itemsize) if isinstance(x, np.ndarray) and x.dtype != object else None
+
+
+def may_be_nan(x: Array) -> bool:
+    """Whether ``x`` may hold NaN or infinities: one pass, and no wait for a device, which may always."""
+    return on_device(x) or x.dtype == object or not np.isfinite(x.sum())
 
 
 def on_device(x: Array) -> bool:

@@ -21,9 +21,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from ..backend import Array, namespace, on_device
+from ..backend import Array, may_be_nan, namespace, on_device
 from .im2col import MOST_BYTES, Scratch, Tile, each, parts, tiles
-from .runs import Runs, needs_clearing, runs_of
+from .runs import Runs, runs_of
 from .slide import OUTPUTS, slide
 from .window import Window, contiguous
 
@@ -46,7 +46,7 @@ def correlate_adjoint(y: Array, weight: Array, window: Window, groups: int, bias
     """
     x = namespace(y).empty((len(y), groups * weight.shape[1], *window.input), dtype=y.dtype)
     w = weight.reshape(groups, len(weight) // groups, *weight.shape[1:])
-    if disjoint(window) and (window.kernel, window.stride) != (
+    if window.disjoint and (window.kernel, window.stride) != (
         (1, 1),
         (1, 1),
     ):  # else gathering takes the weight as it lies
@@ -66,11 +66,6 @@ def cheaper_scattered(weight: Array, window: Window) -> bool:
     pixels = math.prod(window.output)
     strided = window.stride != (1, 1) and ROWS * pixels * weight.itemsize <= MOST_BYTES
     return window.kernel != (1, 1) and (strided or 8 * pixels < weight.shape[1])
-
-
-def disjoint(window: Window) -> bool:
-    """Whether each pixel is under one window at most."""
-    return all(s > d * (k - 1) for s, d, k in zip(window.stride, window.dilation, window.kernel, strict=True))
 
 
 def place(y: Array, weight: Array, window: Window, x: Array, bias: Array | None) -> None:
@@ -110,7 +105,7 @@ def scatter(y: Array, weight: Array, window: Window, x: Array, bias: Array | Non
     matrix = weight.reshape(G, O, C * KH * KW).swapaxes(1, 2)
     xg, yg = x.reshape(len(x), G, C, *window.input), y.reshape(len(y), G, O, *window.output)
     runs, scratch = Runs(window, window.input, *(slice(0, size) for size in window.output)), Scratch(y)
-    mends = needs_clearing(weight)
+    mends = may_be_nan(weight)
 
     def work(task: tuple[int, slice]) -> None:
         n, channels = task
@@ -227,6 +222,6 @@ def side_by_side(runs: Runs, image: Array, scratch: Scratch) -> Array:
     columns = scratch.rows("columns", (G, C * KH * KW, n * runs.length))
     view = columns.reshape(G, C, KH, KW, n, runs.length).transpose(4, 0, 1, 2, 3, 5)
     runs.fill(view, pixels)
-    if runs.pitch != runs.w and needs_clearing(pixels):
+    if runs.pitch != runs.w and may_be_nan(pixels):
         runs.between(view)[...] = 0
     return columns

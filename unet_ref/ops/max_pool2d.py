@@ -6,7 +6,9 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..backend import Array, keep, namespace, operation, real, select
+import numpy as np
+
+from ..backend import Array, keep, may_be_nan, namespace, operation, real
 from ..spec.max_pool2d import MaxPool2dGrads
 from .pooling import by_planes, pool_window
 from .window import Window, check_grad_output
@@ -95,21 +97,41 @@ def choose(x: Array, window: Window) -> tuple[Array, Array]:
     """
     xp, KH, KW = namespace(x), *window.kernel
     shape = (*x.shape[:-2], *window.output)
-    y, taps = xp.zeros(shape, dtype=x.dtype), xp.zeros(shape, dtype="int8" if KH * KW < 128 else "int32")
+    y, taps = xp.empty(shape, dtype=x.dtype), xp.empty(shape, dtype="int8" if KH * KW < 128 else "int32")
+    number = taps.dtype.type
+    (k, rows), (l, columns) = (_first(window, axis) for axis in (0, 1))
+    first, rows, columns = (xp.asarray(a) for a in (1 + k[:, None] * KW + l, rows[:, None], columns))
 
     def choose_planes(x: Array, y: Array, taps: Array) -> None:
-        for number, (i, j), (r, q) in _taps(window):
+        y[...], taps[...] = x[:, rows, columns], first
+        for n, (i, j), (r, q) in _taps(window):
             candidate = x[:, r, q].copy()  # (n, h, w) from every stride-th pixel: the passes below run over neighbours
             best, chosen = y[:, i, j], taps[:, i, j]
-            value = real(candidate)
-            better = value > real(best)
-            better |= value != value  # noqa: PLR0124 (NaN alone is not itself)
-            better |= chosen == 0  # nothing yet
-            best[...] = select(better, candidate, best)
-            chosen[...] = xp.maximum(chosen, better * taps.dtype.type(number))  # the numbers rise
+            better = real(candidate) > real(best)
+            if candidate.dtype.kind == "f":
+                xp.maximum(best, candidate, out=best)  # NaN stays
+            else:
+                best[...] = xp.where(better | _nan(candidate), candidate, best)
+            xp.maximum(chosen, better * number(n), out=chosen)  # the numbers rise
+        if may_be_nan(y):
+            for n, (i, j), (r, q) in _taps(window):
+                taps[:, i, j] = xp.where(_nan(x[:, r, q]), number(n), taps[:, i, j])
 
     by_planes(choose_planes, x, y, taps)
     return y, taps
+
+
+def _first(window: Window, axis: int) -> tuple[Any, Any]:
+    """For each output of an axis the first tap that lies on the image, and the pixel that it reads."""
+    d, s, before = window.dilation[axis], window.stride[axis], window.pads[axis][0]
+    starts = s * np.arange(window.output[axis]) - before
+    taps = np.maximum(0, -(starts // d))
+    return taps, starts + d * taps
+
+
+def _nan(x: Array) -> Array:
+    """NaN alone is not itself."""
+    return real(x) != real(x)
 
 
 def give_back(dy: Array, taps: Array, window: Window) -> Array:
@@ -118,7 +140,11 @@ def give_back(dy: Array, taps: Array, window: Window) -> Array:
 
     def give_back_planes(dx: Array, dy: Array, taps: Array) -> None:
         for number, (i, j), (r, q) in _taps(window):
-            dx[:, r, q] += keep(taps[:, i, j] == number, dy[:, i, j])
+            given = keep(taps[:, i, j] == number, dy[:, i, j])
+            if window.disjoint:
+                dx[:, r, q] = given
+            else:
+                dx[:, r, q] += given
 
     by_planes(give_back_planes, dx, dy, taps)
     return dx

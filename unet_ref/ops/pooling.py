@@ -80,7 +80,7 @@ def by_planes(function: Callable[..., None], *images: Array) -> None:
     planes = [image.reshape(count, *image.shape[-2:]) for image in images]
     parallel(
         lambda part: function(*(image[part] for image in planes)),
-        blocks(count, math.prod(first.shape[-2:]), first),
+        blocks(count, math.prod(first.shape[-2:]) // 4, first),  # most passes go over the smaller images
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..backend import Array, namespace, on_device
+from ..backend import Array, namespace
 from .im2col import Scratch, Tile
 from .window import Pair, Window
 
@@ -123,11 +123,3 @@ def _common(first: int, stride: int, count: int, size: int) -> tuple[slice, slic
     if begin >= end:
         return slice(0, 0), slice(0, 0)
     return slice(begin, end), slice(first + stride * begin, first + stride * (end - 1) + 1, stride)
-
-
-def needs_clearing(pixels: Array) -> bool:
-    """Whether ``pixels`` may hold infinities or NaN, which zeros do not cancel.
-
-    Asked where zeros meet them in a product. The sum finds them in one pass; on a device the answer is not waited for.
-    """
-    return on_device(pixels) or pixels.dtype == object or not namespace(pixels).isfinite(pixels.sum())

@@ -37,6 +37,11 @@ class Window(NamedTuple):
         )
         return height, width
 
+    @property
+    def disjoint(self) -> bool:
+        """Whether each pixel is under one window at most."""
+        return all(s > d * (k - 1) for s, d, k in zip(self.stride, self.dilation, self.kernel, strict=True))
+
     def taps(self) -> Iterator[tuple[int, int, slice, slice]]:
         """Each tap ``(k, l)`` with the rows and columns of the padded image that it reads, row-major."""
         for k in range(self.kernel[0]):
