@@ -6,8 +6,6 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from ..backend import Array, keep, may_be_nan, namespace, operation, real
 from ..spec.max_pool2d import MaxPool2dGrads
 from .pooling import by_planes, pool_window
@@ -99,8 +97,8 @@ def choose(x: Array, window: Window) -> tuple[Array, Array]:
     shape = (*x.shape[:-2], *window.output)
     y, taps = xp.empty(shape, dtype=x.dtype), xp.empty(shape, dtype="int8" if KH * KW < 128 else "int32")
     number = taps.dtype.type
-    (k, rows), (l, columns) = (_first(window, axis) for axis in (0, 1))
-    first, rows, columns = (xp.asarray(a) for a in (1 + k[:, None] * KW + l, rows[:, None], columns))
+    (k, rows), (l, columns) = (_first(window, axis, x) for axis in (0, 1))
+    first, rows = 1 + k[:, None] * KW + l, rows[:, None]
 
     def choose_planes(x: Array, y: Array, taps: Array) -> None:
         y[...], taps[...] = x[:, rows, columns], first
@@ -121,11 +119,11 @@ def choose(x: Array, window: Window) -> tuple[Array, Array]:
     return y, taps
 
 
-def _first(window: Window, axis: int) -> tuple[Any, Any]:
+def _first(window: Window, axis: int, like: Array) -> tuple[Array, Array]:
     """For each output of an axis the first tap that lies on the image, and the pixel that it reads."""
-    d, s, before = window.dilation[axis], window.stride[axis], window.pads[axis][0]
-    starts = s * np.arange(window.output[axis]) - before
-    taps = np.maximum(0, -(starts // d))
+    xp, d, s, before = namespace(like), window.dilation[axis], window.stride[axis], window.pads[axis][0]
+    starts = s * xp.arange(window.output[axis]) - before
+    taps = -xp.minimum(starts // d, 0)
     return taps, starts + d * taps
 
 
