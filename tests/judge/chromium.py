@@ -1,9 +1,10 @@
 """Chromium without a window, spoken to in its own protocol over two pipes: nothing else is needed."""
 
+import fcntl
 import json
 import os
 import shutil
-import subprocess
+import signal
 import tempfile
 import time
 
@@ -19,10 +20,12 @@ class Page:
         self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
         command = [PROGRAM, *QUIET, f"--user-data-dir={self.folder.name}"]
-        shell = ["sh", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "sh", *command]
-        self.process = subprocess.Popen(shell, pass_fds=(theirs_in, theirs_out), stderr=subprocess.DEVNULL)
-        os.close(theirs_in)
-        os.close(theirs_out)
+        ends = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in (theirs_in, theirs_out)]
+        quiet = (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0)
+        actions = [(os.POSIX_SPAWN_DUP2, end, number) for end, number in zip(ends, (3, 4), strict=True)]
+        self.process = os.posix_spawn(PROGRAM, command, os.environ, file_actions=[quiet, *actions])
+        for end in (theirs_in, theirs_out, *ends):
+            os.close(end)
         self.reader, self.writer = os.fdopen(ours_in, "rb"), os.fdopen(ours_out, "wb")
         self.count, self.rest, self.session, self.events = 0, b"", None, []
         target = self.ask("Target.createTarget", url="about:blank")["targetId"]
@@ -32,8 +35,8 @@ class Page:
         return self
 
     def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
+        os.kill(self.process, signal.SIGKILL)
+        os.waitpid(self.process, 0)
         self.reader.close()
         self.writer.close()
         self.folder.cleanup()

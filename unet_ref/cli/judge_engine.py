@@ -20,6 +20,7 @@ HEADER = ("operation", "layout", "dtype", "cases", "exact", "round", "looser", "
 def run_engine(arguments: argparse.Namespace, write: Callable[[list[Report]], None] | None = None) -> int:
     """Run, print the table and one reproducer for each kind of failure; ``write`` gets a report for each part."""
     from ..judge import engines  # noqa: PLC0415 - the parser must not wait for it
+    from ..judge.words import wrapped  # noqa: PLC0415
 
     name = arguments.engine
     try:
@@ -39,7 +40,7 @@ def run_engine(arguments: argparse.Namespace, write: Callable[[list[Report]], No
     else:
         print(f"{version}\n\n{as_table(found)}")
         for part, report in wrong:
-            print(f"\n{part.operation}, {part.layout}, {part.dtype}: {in_words(report)}")
+            print("\n" + "\n".join(wrapped(f"{part.operation}, {part.layout}, {part.dtype}: {in_words(report)}", 0)))
             print(f"  {part.reproducer(report.failures[0].case.label)}")
         if wrong:
             print("\nReproducers: `from unet_ref.judge import engines`, and print what they return.")

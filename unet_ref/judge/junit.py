@@ -15,7 +15,8 @@ def junit(reports: Sequence[Report]) -> str:
     """The document."""
     root = ET.Element("testsuites", {"name": "unet-ref judge"} | _counts([r for each in reports for r in each.results]))
     for report in reports:
-        suite = ET.SubElement(root, "testsuite", {"name": f"{report.name} {report.profile}"} | _counts(report.results))
+        name = _legal(f"{report.name} {report.profile}")
+        suite = ET.SubElement(root, "testsuite", {"name": name} | _counts(report.results))
         for result in report.results:
             _case(suite, report, result)
     ET.indent(root)
@@ -28,7 +29,8 @@ def _counts(results: Sequence[CaseResult]) -> dict[str, str]:
 
 
 def _case(suite: ET.Element, report: Report, result: CaseResult) -> None:
-    case = ET.SubElement(suite, "testcase", classname=f"unet_ref.{report.name}", name=result.case.label)
+    classname = _legal(f"unet_ref.{report.name}")
+    case = ET.SubElement(suite, "testcase", classname=classname, name=_legal(result.case.label))
     if result.skipped:
         ET.SubElement(case, "skipped", message=_legal(result.skipped))
     elif not result.ok:
