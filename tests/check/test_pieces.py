@@ -227,6 +227,15 @@ def test_powers_of_dual_numbers():
         assert power.derivative == exponent * x.value ** (exponent - 1)
 
 
+def test_dual_numbers_compare_by_their_value():
+    """So do ReLU and max, whatever the derivatives are."""
+    small, large, like = Dual(Fraction(1, 3), 7), Dual(Fraction(1, 2), -7), Dual(Fraction(1, 3), 0)
+    assert [small < large, small <= large, small > large, small >= large, small == large] == [1, 1, 0, 0, 0]
+    assert [small < like, small <= like, small > like, small >= like, small == like] == [0, 1, 0, 1, 1]
+    assert [small < Fraction(1, 2), small == Fraction(1, 3), bool(small), bool(Dual(0, 1))] == [1, 1, 1, 0]
+    assert repr(small) == "Dual(1/3, 7)"
+
+
 # --- small things ------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 
@@ -276,6 +277,10 @@ class TestDoctor:
         assert len(found["advice"]) == 1
         assert "unset it" in found["advice"][0]
 
+    def test_which_kernel_and_how_many_threads(self, capsys):
+        _, out, _ = run(capsys, "doctor", "--json")
+        assert all("threads" in kernel for kernel in json.loads(out)["blas kernel"])
+
     def test_without_cupy(self, capsys, monkeypatch):
         monkeypatch.setitem(sys.modules, "cupy", None)
         _, out, _ = run(capsys, "doctor")
@@ -333,6 +338,47 @@ class TestAnyCommand:
         code, _, err = run(capsys, "doctor")
         assert code == 2
         assert "conv2d: weight.shape[1]" in err
+
+    def test_an_optional_package_is_missing(self, capsys, monkeypatch):
+        def need():
+            raise ImportError("drawings need matplotlib: pip install matplotlib")
+
+        monkeypatch.setattr("unet_ref.cli.doctor.examine", need)
+        code, out, err = run(capsys, "doctor")
+        assert (code, out) == (3, "")
+        assert err == "unet-ref doctor: drawings need matplotlib: pip install matplotlib\n"
+
+    def test_the_reader_leaves_at_the_last_line(self, monkeypatch):
+        """What is still to be written, at the end too, goes nowhere."""
+        redirected = []
+
+        class Gone:
+            encoding = "utf-8"
+
+            def write(self, text):
+                return len(text)
+
+            def flush(self):
+                raise BrokenPipeError
+
+            def fileno(self):
+                return 71
+
+        monkeypatch.setattr(sys, "stdout", Gone())
+        monkeypatch.setattr(os, "dup2", lambda *descriptors: redirected.append(descriptors))
+        assert main(["doctor"]) == 0
+        ((null, stdout),) = redirected
+        assert stdout == 71
+        with open(os.devnull, "wb") as devnull:
+            assert os.path.sameopenfile(null, devnull.fileno())
+        os.close(null)
+
+    def test_as_a_module(self, capsys, monkeypatch):
+        monkeypatch.setattr(sys, "argv", ["unet-ref", "doctor"])
+        with pytest.raises(SystemExit) as left:
+            runpy.run_module("unet_ref", run_name="__main__")
+        assert left.value.code == 0
+        assert np.__version__ in capsys.readouterr().out
 
     def test_the_reader_has_left(self):
         command = [sys.executable, "-m", "unet_ref", "doctor", "--json"]

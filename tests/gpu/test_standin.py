@@ -6,7 +6,7 @@ from gpu import standin
 from gpu.compare import assert_agree, convert, narrowed
 from gpu.standin import to_device, to_host
 
-from unet_ref import backend
+from unet_ref import DTypeError, backend, ops
 from unet_ref.check.table import OPERATIONS
 
 
@@ -44,6 +44,14 @@ def test_the_backend_takes_the_stand_in_for_cupy(cupy):
     assert backend.namespace(x) is cupy
     with pytest.raises(TypeError, match="one device"):
         backend.namespace(x, np.ones(3))
+
+
+def test_operations_refuse_arrays_of_two_devices(cupy, rng):
+    x, weight = to_device(rng.standard_normal((2, 5, 4))), rng.standard_normal((3, 2, 2, 1))
+    with pytest.raises(
+        DTypeError, match=r"^conv2d: x\.device is gpu, weight\.device is cpu: all arrays must be on one"
+    ):
+        ops.conv2d(x, weight)
 
 
 MISUSES = """

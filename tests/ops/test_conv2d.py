@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unet_ref import ShapeError, ops
+from unet_ref import ShapeError, ops, spec
+from unet_ref.check.exact import rational
 
 
 @given(
@@ -43,6 +44,19 @@ def test_same_padding_keeps_the_size_and_pads_more_below_and_right(rng):
     y = ops.conv2d(x, weight, padding="same")
     np.testing.assert_array_equal(y, ops.conv2d(x, weight, padding=((0, 1), (1, 2))))
     assert y.shape == (1, 3, 5, 7)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("dilation", [1, (2, 1)])
+def test_padding_by_name_beside_the_definition(padding, dilation, rng):
+    """With an even and an odd kernel, forward and backward, exactly."""
+    x, weight, bias = rational(rng, (2, 5, 6)), rational(rng, (3, 2, 2, 3)), rational(rng, (3,))
+    options = {"padding": padding, "dilation": dilation}
+    y = ops.conv2d(x, weight, bias, **options)
+    v = rational(rng, y.shape)
+    assert (y == spec.conv2d(x, weight, bias, **options)).all()
+    grads, defined = (f(v, x, weight, bias, **options) for f in (ops.conv2d_backward, spec.conv2d_backward))
+    assert all((a == b).all() for a, b in zip(grads, defined, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -65,10 +65,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[
 
 def human(count: float) -> str:
     """A count in at most five characters: 950, 12.3k, 4.56M."""
-    for unit in ("", "k", "M", "G", "T"):
-        if abs(count) < 999.5 or unit == "T":
-            break
+    units = ["", "k", "M", "G", "T"]
+    while abs(count) >= 999.5 and len(units) > 1:
         count /= 1000
+        del units[0]
+    unit = units[0]
     if not unit:
         return f"{count:.0f}"
     return f"{count:.{max(0, 2 - len(str(int(abs(count)))) + 1)}f}{unit}"

@@ -25,7 +25,6 @@ OPTIONAL = (
     "dask",
     "safetensors",
     "matplotlib",
-    "threadpoolctl",
 )
 
 
@@ -74,15 +73,13 @@ def _version(name: str) -> str:
     return "not installed"
 
 
-def _kernels() -> Any:
-    try:
-        threadpoolctl = importlib.import_module("threadpoolctl")
-    except ImportError:
-        return "unknown (pip install threadpoolctl)"
+def _kernels() -> list[str]:
+    from threadpoolctl import threadpool_info  # noqa: PLC0415 - the command's other parts need not wait for it
+
     np.zeros((2, 2)) @ np.zeros((2, 2))  # so that the library is loaded
     return [
         f"{lib['internal_api']} {lib.get('version')} {lib.get('architecture', '')}, {lib['num_threads']} threads"
-        for lib in threadpoolctl.threadpool_info()
+        for lib in threadpool_info()
         if lib["user_api"] == "blas"
     ]
 
