@@ -217,8 +217,8 @@ def side_by_side(runs: Runs, image: Array, scratch: Scratch) -> Array:
     """``image (n, G, C, H, W)`` -> columns ``(G, C·KH·KW, n·length)``; what lies between a tile's rows may hold no NaN."""
     (n, G, C), (KH, KW) = image.shape[:3], runs.window.kernel
     pixels = runs.of(image, scratch)
-    if (n, KH, KW) == (1, 1, 1):
-        return pixels[0, ..., : runs.length]
+    if n == 1 and runs.direct:
+        return pixels.reshape(G, C * KH * KW, runs.length)
     columns = scratch.rows("columns", (G, C * KH * KW, n * runs.length))
     view = columns.reshape(G, C, KH, KW, n, runs.length).transpose(4, 0, 1, 2, 3, 5)
     runs.fill(view, pixels)

@@ -40,6 +40,9 @@ class Runs:
         self.phases = sorted({(dh * k % sh, dw * l % sw) for k in range(KH) for l in range(KW)})
         self.length = self.h * self.pitch  # of a run
         self.total = len(self.phases) * self.height * self.pitch + over
+        self.direct = (
+            self.total == KH * KW * self.length
+        )  # every tap has a phase of its own: the pixels are the columns
         self.pieces = [self._piece(phase) for phase in self.phases]
 
     def start(self, k: int, l: int) -> int:
@@ -72,7 +75,7 @@ class Runs:
             and self.window.stride == (1, 1)
         ):
             return x[..., r, q].reshape(*x.shape[:-2], self.total)  # single neighbouring pixels: a view
-        pixels = scratch.rows("pixels", (*x.shape[:-2], self.total))
+        pixels = (scratch.empty if self.direct else scratch.rows)("pixels", (*x.shape[:-2], self.total))
         pixels[...] = 0
         for number, (there, here) in enumerate(self.pieces):
             self.phase(pixels, number)[(..., *there)] = x[(..., *here)]

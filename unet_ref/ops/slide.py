@@ -64,7 +64,7 @@ def together(x: Array, weight: Array, window: Window, y: Array, bias: Array | No
         out, runs = yg[samples, :, outputs, rows, columns], places[rows.start, columns.start]
         n, _, o, h, w = out.shape
         seen = runs.of(x[samples], scratch)
-        if KH * KW > 1:
+        if not runs.direct:
             pixels, seen = seen, scratch.rows("columns", (n, G * C, KH, KW, runs.length))
             runs.fill(seen, pixels)
         seen = seen.reshape(n, G, C * KH * KW, runs.length)
