@@ -188,6 +188,28 @@ def test_tiles_cover_every_pixel_once_within_their_bounds(N, H, W, pixel, shares
         } == {True}
 
 
+@pytest.mark.parametrize("kernel", [1, 2, 3])
+@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+def test_no_pixel_is_left_as_memory_was(kernel, stride, monkeypatch, rng):
+    """Wherever windows leave gaps: between them, at the end, under padding."""
+    empty = np.empty
+
+    def poisoned(shape, dtype=float, **options):
+        array = empty(shape, dtype, **options)
+        array[...] = np.nan
+        return array
+
+    for padding, output_padding, dilation in itertools.product((0, 1), (0, 1, 2), (1, 2)):
+        if output_padding >= max(stride, dilation) or padding > dilation * (kernel - 1):
+            continue
+        options = {"stride": stride, "padding": padding, "output_padding": output_padding, "dilation": dilation}
+        x, weight = rng.integers(-9, 10, (2, 3, 4, 5)) / 1.0, rng.integers(-9, 10, (3, 2, kernel, kernel)) / 1.0
+        with monkeypatch.context() as patch:
+            patch.setattr(np, "empty", poisoned)
+            y = ops.conv_transpose2d(x, weight, **options)
+        np.testing.assert_array_equal(y, spec.conv_transpose2d(x, weight, **options).astype(float))
+
+
 def test_a_sum_over_few_or_no_tiles(rng):
     x, weight = rng.standard_normal((0, 3, 9, 8)), rng.standard_normal((4, 3, 3, 3))
     grads = ops.conv2d_backward(np.empty((0, 4, 7, 6)), x, weight)

@@ -92,7 +92,7 @@ def place(y: Array, weight: Array, window: Window, x: Array, bias: Array | None)
                 else:
                     xp.add(z[:, :, :, k, l, i, j], offsets[:, channels], out=pixels[:, :, :, r, q])
 
-    if window.kernel != window.stride or window.input != window.padded:  # some pixels are under no tap
+    if not window.tiles:  # some pixels are under no tap
         x[...] = 0 if bias is None else bias[:, None, None]
     blocks = parts(C, max(1, ROWS // (KH * KW)))
     pixels = tiles(len(x), window.output, x.itemsize * G * KH * KW * -(-C // max(1, len(blocks))), x)

@@ -42,6 +42,12 @@ class Window(NamedTuple):
         """Whether each pixel is under one window at most."""
         return all(s > d * (k - 1) for s, d, k in zip(self.stride, self.dilation, self.kernel, strict=True))
 
+    @property
+    def tiles(self) -> bool:
+        """Whether each pixel is under one window exactly."""
+        covered = tuple(s * i for s, i in zip(self.stride, self.output, strict=True)) == self.input
+        return covered and self.kernel == self.stride and self.pads == ((0, 0), (0, 0))
+
     def taps(self) -> Iterator[tuple[int, int, slice, slice]]:
         """Each tap ``(k, l)`` with the rows and columns of the padded image that it reads, row-major."""
         for k in range(self.kernel[0]):
