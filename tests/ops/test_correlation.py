@@ -188,6 +188,24 @@ def test_tiles_cover_every_pixel_once_within_their_bounds(N, H, W, pixel, shares
         } == {True}
 
 
+@pytest.mark.parametrize("kernel", [1, 2, 3, 4])
+@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+@pytest.mark.parametrize("dilation", [1, 2, 3])
+def test_every_geometry_gives_the_definitions_integers(kernel, stride, dilation, rng):
+    """Taps at every order of positions in a stride, with and without overlaps."""
+    for padding in (0, 1):
+        if 9 + 2 * padding < dilation * (kernel - 1) + 1:
+            continue
+        options = {"stride": (stride, 5 - stride), "padding": padding, "dilation": dilation}
+        x, weight = (rng.integers(-9, 10, shape) / 1.0 for shape in ((3, 2, 9, 10), (4, 2, kernel, kernel)))
+        y = ops.conv2d(x, weight, **options)
+        np.testing.assert_array_equal(y, spec.conv2d(x, weight, **options).astype(float))
+        v = rng.integers(-9, 10, y.shape) / 1.0
+        grads, exact = (f(v, x, weight, **options) for f in (ops.conv2d_backward, spec.conv2d_backward))
+        np.testing.assert_array_equal(grads.x, exact.x.astype(float))
+        np.testing.assert_array_equal(grads.weight, exact.weight.astype(float))
+
+
 @pytest.mark.parametrize("kernel", [1, 2, 3])
 @pytest.mark.parametrize("stride", [1, 2, 3, 4])
 def test_no_pixel_is_left_as_memory_was(kernel, stride, monkeypatch, rng):

@@ -37,7 +37,8 @@ class Runs:
         shared = min(left, right, over) if sw == 1 else 0
         self.height = self.h + dh * (KH - 1) // sh
         self.pitch = self.w + over - shared
-        self.phases = sorted({(dh * k % sh, dw * l % sw) for k in range(KH) for l in range(KW)})
+        of_taps = [(dh * k % sh, dw * l % sw) for k in range(KH) for l in range(KW)]
+        self.phases = sorted(set(of_taps))
         self.length = self.h * self.pitch  # of a run
         self.total = len(self.phases) * self.height * self.pitch + over
         self.direct = (
