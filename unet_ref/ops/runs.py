@@ -41,9 +41,8 @@ class Runs:
         self.phases = sorted(set(of_taps))
         self.length = self.h * self.pitch  # of a run
         self.total = len(self.phases) * self.height * self.pitch + over
-        self.direct = (
-            self.total == KH * KW * self.length
-        )  # every tap has a phase of its own: the pixels are the columns
+        # Every tap has a phase of its own, and they are in order: the pixels are the columns.
+        self.direct = self.phases == of_taps and self.total == len(of_taps) * self.length
         self.pieces = [self._piece(phase) for phase in self.phases]
 
     def start(self, k: int, l: int) -> int:
@@ -70,12 +69,9 @@ class Runs:
     def of(self, x: Array, scratch: Scratch) -> Array:
         """``x (..., H, W)`` as ``(..., total)``: zero where that is not on the image."""
         ((i, j), (r, q)) = self.pieces[0]
-        if (
-            len(self.pieces) == 1
-            and self.total == (i.stop - i.start) * (j.stop - j.start)
-            and self.window.stride == (1, 1)
-        ):
-            return x[..., r, q].reshape(*x.shape[:-2], self.total)  # single neighbouring pixels: a view
+        single = len(self.pieces) == 1 and self.window.stride == (1, 1)
+        if single and self.total == (i.stop - i.start) * (j.stop - j.start):
+            return x[..., r, q].reshape(*x.shape[:-2], self.total)  # neighbours, none of them outside: a view
         pixels = (scratch.empty if self.direct else scratch.rows)("pixels", (*x.shape[:-2], self.total))
         pixels[...] = 0
         for number, (there, here) in enumerate(self.pieces):
