@@ -8,6 +8,7 @@ engine does not have). Libraries are imported when they are asked for. What an e
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -73,7 +74,12 @@ def parts_of(engine: str, operations: Iterable[str] = ()) -> list[Part]:
     found = [
         Part(engine, name, layout, dtype) for name in names for dtype in library.DTYPES for layout in library.LAYOUTS
     ]
-    return [part for part in found if library.pair(part.operation, part.layout, part.dtype)[0] and cases_of(part)]
+    return [
+        part
+        for part in found
+        if library.pair(part.operation, part.layout, part.dtype)[0]
+        and (part.layout == "contiguous" or _has_images(part.operation))
+    ]
 
 
 def run(parts: list[Part], progress: Each | None = None) -> Iterator[tuple[Part, Report]]:
@@ -95,6 +101,11 @@ def cases_of(part: Part) -> list[DesignedCase]:
     if part.layout == "channels last":
         found = [case for case in found if case.layout == "contiguous" and _is_image(case)]
     return [_shortened(case) for case in found] if part.dtype == "bfloat16" else found
+
+
+@functools.cache
+def _has_images(operation: str) -> bool:
+    return any(map(_is_image, designed_cases(operation)))
 
 
 def _is_image(case: DesignedCase) -> bool:

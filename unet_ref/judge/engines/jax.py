@@ -92,7 +92,7 @@ def _array(value: Any, dtype: str) -> Any:
 def _numpy(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_numpy(item) for item in value)
-    return np.array(value, dtype=np.float32 if str(value.dtype) == "bfloat16" else value.dtype)
+    return np.array(value)
 
 
 def _images(x: Any) -> tuple[Any, bool]:
