@@ -193,11 +193,11 @@ def test_tiles_cover_every_pixel_once_within_their_bounds(N, H, W, pixel, shares
 @pytest.mark.parametrize("dilation", [1, 2, 3])
 def test_every_geometry_gives_the_definitions_integers(kernel, stride, dilation, rng):
     """Taps at every order of positions in a stride, with and without overlaps."""
-    for padding in (0, 1):
-        if 9 + 2 * padding < dilation * (kernel - 1) + 1:
-            continue
+    for padding, (H, W) in itertools.product((((0, 0), (0, 0)), ((1, 1), (1, 1)), ((0, 4), (5, 0))), ((9, 10), (2, 1))):
         options = {"stride": (stride, 5 - stride), "padding": padding, "dilation": dilation}
-        x, weight = (rng.integers(-9, 10, shape) / 1.0 for shape in ((3, 2, 9, 10), (4, 2, kernel, kernel)))
+        if dilation * (kernel - 1) >= min(H + sum(padding[0]), W + sum(padding[1])):
+            continue
+        x, weight = (rng.integers(-9, 10, shape) / 1.0 for shape in ((3, 2, H, W), (4, 2, kernel, kernel)))
         y = ops.conv2d(x, weight, **options)
         np.testing.assert_array_equal(y, spec.conv2d(x, weight, **options).astype(float))
         v = rng.integers(-9, 10, y.shape) / 1.0
