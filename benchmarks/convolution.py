@@ -1,6 +1,7 @@
 """Convolutions beside PyTorch, beside whole-image im2col, and beside the machine's own matrix product.
 
     python benchmarks/convolution.py [--dtype float32 float64] [--rounds 5] [--only 3x3] [--busy]
+    python benchmarks/convolution.py --workspace        # memory in place of time
 
 On a machine that is busy with other things too, ``--busy`` measures processor time on one thread.
 
@@ -16,6 +17,7 @@ import argparse
 import statistics
 import sys
 import time
+import tracemalloc
 from typing import NamedTuple
 
 import im2col
@@ -71,6 +73,7 @@ def main():
     parser.add_argument("--dtype", nargs="+", default=["float32", "float64"], choices=["float32", "float64"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="", help="shapes whose name contains this")
+    parser.add_argument("--workspace", action="store_true", help="the memory that a pass takes beside its result")
     parser.add_argument("--busy", action="store_true", help="processor time on one thread in place of time on all")
     options = parser.parse_args()
     if options.busy:
@@ -78,8 +81,38 @@ def main():
     clock = processor if options.busy else host
     for dtype in options.dtype:
         shapes = [shape for shape in SHAPES if options.only in shape.name]
+        if options.workspace:
+            print(f"\n{dtype}\n\n{workspace_table([workspace(shape, dtype) for shape in shapes])}")
+            continue
         rows = [measure(shape, part, dtype, options.rounds, clock) for shape in shapes for part in PASSES]
         print(f"\n{dtype}\n\n{table(rows)}")
+
+
+def workspace(shape, dtype):
+    """Bytes that each pass takes at most beside arguments and result, and what the columns of the whole image would."""
+    found = {}
+    for part in PASSES:
+        ours = sides(shape, part, dtype)[1]["ours"]
+        ours()
+        tracemalloc.start()
+        result = ours()
+        found[part] = tracemalloc.get_traced_memory()[1] - result.nbytes
+        tracemalloc.stop()
+    (N, C, H, W), stride = shape.x, shape.stride
+    pixels = H * W if "transposed" in shape.name else -(-H // stride) * -(-W // stride)
+    channels = shape.outputs if "transposed" in shape.name else C
+    columns = N * channels * shape.kernel**2 * pixels * np.dtype(dtype).itemsize
+    return {"name": shape.name, "shape": list(shape), "dtype": dtype, "bytes": found, "columns": columns}
+
+
+def workspace_table(rows):
+    """In megabytes."""
+    body = [
+        [row["name"], "x".join(map(str, row["shape"][1])) + f" to {row['shape'][2]}",
+         *(f"{row['bytes'][part] / 1e6:.1f}" for part in PASSES), f"{row['columns'] / 1e6:.0f}"]
+        for row in rows
+    ]  # fmt: skip
+    return "\n".join(markdown(("kernel", "x to outputs", *PASSES, "all columns"), body, right=(2, 3, 4, 5)))
 
 
 def processor(call, times):

@@ -22,7 +22,7 @@ def page(data):
     """All of it."""
     rows = {row.key: row for row in map(read, data.get("rows", {}).values())}
     parts = [head(data.get("machine", {})), networks(rows), convolutions(data.get("convolutions", {})), grows(rows),
-             full_width(data.get("memory", {})), same_bits(data.get("bits", {})), modules(data.get("twins", {})), GPU,
+             full_width(data.get("memory", {})), workspaces(data.get("workspace", {})), same_bits(data.get("bits", {})), modules(data.get("twins", {})), GPU,
              widths(rows), operations(rows)]  # fmt: skip
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
@@ -122,6 +122,16 @@ def full_width(found):
         markdown(("network", "size", "parameters", "the passes", "whole process"), body, (2, 3, 4)) if body else [NONE]
     )
     return "\n".join([*lines, *table])
+
+
+def workspaces(found):
+    lines = ["## Workspace of a convolution", "",
+             "Megabytes that NumPy takes at most, beside arguments and result, on all threads (`convolution.py --workspace`);",
+             "in the last column what the textbook's columns of the whole image take.", ""]  # fmt: skip
+    for dtype in ("float32", "float64"):
+        part = [row for row in found.values() if row["dtype"] == dtype]
+        lines += [dtype, "", convolution.workspace_table(part), ""] if part else []
+    return "\n".join(lines if found else [*lines[:2], NONE])
 
 
 def same_bits(found):

@@ -156,6 +156,14 @@ def large(data):
     ]
 
 
+def workspaces(data):
+    return [
+        Once(data, "workspace", f"{shape} {dtype}", lambda s=shape, d=dtype: convolution.workspace(s, d), 2)
+        for dtype in DTYPES
+        for shape in convolution.SHAPES
+    ]
+
+
 def same_bits(data):
     return [Once(data, "bits", name, lambda n=name: list(bits.measure([n])), 10) for name in bits.KNOWN]
 
@@ -165,7 +173,7 @@ def beside_modules(data):
 
 
 SECTIONS = {"networks": networks, "convolutions": convolutions, "growth": growing, "operations": operations,
-            "memory": large, "bits": same_bits, "twins": beside_modules}  # fmt: skip
+            "memory": large, "workspace": workspaces, "bits": same_bits, "twins": beside_modules}  # fmt: skip
 
 
 def pictures(data):

@@ -35,7 +35,7 @@ def network(job: Job, dtype: str, device: str, *, beside_torch: bool) -> Sides:
 
     def both() -> Any:
         trace = model.trace(state, *inputs, training=True)
-        return model.backward(state, trace, dy, release=True)
+        return trace.output, model.backward(state, trace, dy, release=True)
 
     work = 2.0 * plan(model, job.shape, dtype=dtype).multiply_adds
     ours: dict[str, Call] = {"forward": lambda: model.forward(state, *inputs), "both": both}
