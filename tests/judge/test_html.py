@@ -87,6 +87,8 @@ def test_it_is_complete(page, reports):
     told = sum(min(SHOWN, len(report.failures)) for report in wrong)
     assert len(page.named("pre")) == told  # a reproducer for each failure that is told
     assert len(page.named("details")) == told + len(reports)
+    assert "glu, float32" in page.text
+    assert "right in 0 of 3 cases; something besides the numbers in 3." in page.text
     for report in reports:
         assert report.name in page.text
         assert all(result.case.label in page.text for result in report.results)

@@ -151,9 +151,10 @@ def _write(reports: Sequence[Report], arguments: argparse.Namespace) -> None:
     from ..models.state import write_beside  # noqa: PLC0415
 
     try:
-        for path, document in ((arguments.junit, junit), (arguments.html, html)):
-            if path is not None:
-                write_beside(path, document(reports).encode("utf-8", "replace"))
+        if arguments.junit is not None:
+            write_beside(arguments.junit, junit(reports).encode())
+        if arguments.html is not None:
+            write_beside(arguments.html, html(reports, f"unet-ref judge {arguments.target}").encode("utf-8", "replace"))
     except OSError as error:
         raise CommandError(str(error), BAD_FILE) from None
 

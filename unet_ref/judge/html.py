@@ -72,7 +72,9 @@ def _count(outcome: str, count: int) -> str:
 
 def _operation(k: int, report: Report) -> Iterator[str]:
     """What is wrong with one operation."""
-    yield f"<section id='r{k}'><h2>{escape(report.name)}</h2><p>{escape(report.headline)}</p>"
+    name = f"{report.name}, {report.profile}"
+    headline = report.headline.removeprefix(f"{name}: ")
+    yield f"<section id='r{k}'><h2>{escape(name)}</h2><p class='headline'>{escape(headline)}</p>"
     if report.diagnosis is not None:
         lines = (escape(line.strip()) for line in str(report.diagnosis).splitlines())
         named = (f"<strong>{line}</strong>" if line.startswith("Looks like") else line for line in lines)

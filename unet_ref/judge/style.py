@@ -26,7 +26,7 @@ td.bad { font-weight: 700; }
 details { border: 1px solid var(--line); border-radius: 6px; padding: .5rem .9rem; margin: .6rem 0; }
 summary { cursor: pointer; } summary b { margin-right: .4rem; }
 .options, .fine, .legend { color: var(--soft); font-size: .9rem; }
-.fine::first-letter { text-transform: uppercase; }
+.fine::first-letter, .headline::first-letter { text-transform: uppercase; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--box); border-radius: 6px; padding: .7rem .9rem; overflow-x: auto; font-size: .85rem; }
 .legend span { margin-left: .9rem; white-space: nowrap; }
 .legend i { display: inline-block; width: .8em; height: .8em; margin-right: .35em; border-radius: 2px; vertical-align: -.05em; }
@@ -34,6 +34,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--box); bo
 .planes small { display: block; color: var(--soft); font-size: .75rem; line-height: 1.4; }
 .heat { display: block; max-width: 100%; height: auto; outline: 1px solid var(--line); shape-rendering: crispEdges; }
 .heat path { stroke: var(--paper); stroke-width: 1; vector-effect: non-scaling-stroke; fill: none; }
-@media (max-width: 40rem) { th, td { padding: .3rem .4rem; } table { font-size: .85rem; }
+@media (max-width: 40rem) { th, td { padding: .3rem .4rem; } tbody th { white-space: normal; }
+  table { font-size: .85rem; }
   .planes small { font-size: .7rem; } details { padding: .5rem .6rem; } }
 """ + "\n".join(f".h{k} {{ fill: var(--h{k}); background: var(--h{k}); }}" for k in range(7))
