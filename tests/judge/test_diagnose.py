@@ -185,6 +185,31 @@ def test_one_pass_variance_is_known_by_its_rounding():
     assert named(diagnose(call, Results(got, {}))) == [{"variance in one pass"}]
 
 
+def test_a_mistake_that_suffers_more_from_rounding_is_known_all_the_same():
+    """One value a group: what rounding leaves of ``x - mean`` is divided by the root of eps alone."""
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        x, dy, weight, bias = (rng.standard_normal(shape) for shape in ((2, 3, 1), (2, 3, 1), 3, 3))
+        call = Arguments("group_norm", {"x": x, "weight": weight, "bias": bias}, {"num_groups": 1}, dy)
+        call = call.map(lambda array: array.astype("float32"))
+        got = ENTRIES["number of groups taken for their size"](call)
+        found = diagnose(call, got)
+        assert {"number of groups taken for their size"} in named(found)
+        assert found[0].tensors == ("output", "weight", "x")
+
+
+def test_what_rounding_does_to_a_mistake_is_not_known_where_it_cannot_be_made():
+    def run(arguments, base):
+        if arguments.arrays["x"].dtype != "float64":
+            raise ValueError("float64 only")
+        return base(arguments)._replace(output=base(arguments).output + 1)
+
+    own = Mistake("one too many", ("relu",), "One is added.", "Do not add it.", run, frozenset({"output"}))
+    call = Arguments("relu", {"x": np.array([-1.0, 2.0])}, {})
+    assert named(diagnose(call, Results(np.array([1.0, 3.0]), {}), bank=[own])) == [{"one too many"}]
+    assert diagnose(call, Results(np.array([1.001, 3.0]), {}), bank=[own]) == []
+
+
 def test_the_layout_of_the_arguments_is_seen():
     x = np.random.default_rng(0).standard_normal((2, 3, 4, 5)).astype("float32")
     call = Arguments("sigmoid", {"x": np.asfortranarray(x)}, {})
