@@ -304,3 +304,25 @@ def late():
     print("late")
 """
     assert python(WORK + code) == "late\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="Linux alone lets a thread choose its cores")
+def test_a_helper_leaves_the_core_of_who_woke_it(monkeypatch):
+    before = os.sched_getaffinity(0)
+    if len(before) < 2:
+        pytest.skip("there is one core")
+    core = min(before)
+    for here, inside in ((core, before - {core}), (max(before), before)):
+        monkeypatch.setattr(threads, "_core", lambda here=here: here)
+        with threads._elsewhere(core):
+            assert os.sched_getaffinity(0) == inside
+        assert os.sched_getaffinity(0) == before
+    with threads._elsewhere(-1):  # where nobody knows
+        assert os.sched_getaffinity(0) == before
+
+
+def test_which_core_that_is(monkeypatch):
+    if hasattr(os, "sched_getaffinity"):
+        assert threads._core() in os.sched_getaffinity(0)
+    monkeypatch.setattr("ctypes.PyDLL", lambda _: object())  # a system without such a function
+    assert threads._core_of_thread.__wrapped__()() == -1

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 import os
 import threading
 import time
@@ -97,9 +98,42 @@ def _taken(todo: deque[T]) -> Iterator[T]:
         yield task
 
 
-def _help(work: Callable[[], None]) -> None:
-    with one_blas_thread():  # where BLAS has a number for each thread, the caller's is not this one's
+def _help(work: Callable[[], None], core: int) -> None:
+    with one_blas_thread(), _elsewhere(core):  # where BLAS has a number for each thread, the caller's is not this one's
         work()
+
+
+@contextlib.contextmanager
+def _elsewhere(core: int) -> Iterator[None]:
+    """Not on the caller's core, on which Linux lets a thread begin that was asleep and that the caller woke.
+
+    For some milliseconds both would share it, and that is as long as most operations take.
+    """
+    others = set() if core < 0 or core != _core() else os.sched_getaffinity(0) - {core}
+    if not others:
+        yield
+        return
+    os.sched_setaffinity(0, others)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, others | {core})
+
+
+@functools.cache
+def _core_of_thread() -> Callable[[], int]:
+    import ctypes  # noqa: PLC0415
+
+    try:
+        core: Callable[[], int] = ctypes.PyDLL(None).sched_getcpu
+    except (AttributeError, OSError, TypeError):  # not Linux
+        return lambda: -1
+    return core
+
+
+def _core() -> int:
+    """The core that the calling thread is on; -1 where nobody knows."""
+    return _core_of_thread()()
 
 
 def _wait(future: Future[None]) -> None:
@@ -138,7 +172,8 @@ class _Threads:
             if pool is not None:
                 with contextlib.suppress(RuntimeError):  # the interpreter is about to end: the caller works alone
                     # NumPy's error state lives in the context: each helper has a copy of the caller's
-                    futures.extend(pool.submit(contextvars.copy_context().run, _help, work) for _ in range(count))
+                    core = _core()
+                    futures.extend(pool.submit(contextvars.copy_context().run, _help, work, core) for _ in range(count))
             yield begun
         finally:
             begun += [future for future in futures if not future.cancel()]
