@@ -47,7 +47,7 @@ def main():
     parser.add_argument("--page", action="store_true")
     options = parser.parse_args()
     refuse_overrides()
-    data = json.loads(DATA.read_text(encoding="utf-8")) if DATA.exists() else {}
+    data = stored()
     start, left = time.monotonic(), 0
     pieces = [] if options.page else [piece for section in options.only for piece in SECTIONS[section](data)]
     for piece in pieces:
@@ -57,13 +57,24 @@ def main():
                 left += 1
                 break
             piece.run()
-            data["machine"] = machine("cpu")
-            write_beside(DATA, compact(data).encode())
+            data = store(piece)
     write_beside(HERE / "RESULTS.md", page.page(data).encode())
     pictures(data)
     if left:
         print(f"{left} figures are still to be taken", file=sys.stderr)
     return int(left > 0)
+
+
+def stored():
+    return json.loads(DATA.read_text(encoding="utf-8")) if DATA.exists() else {}
+
+
+def store(piece):
+    """One figure more in the file, which somebody else may write to as well."""
+    data = stored() | {"machine": machine("cpu")}
+    data.setdefault(piece.section, {})[piece.key] = piece.found[piece.key]
+    write_beside(DATA, compact(data).encode())
+    return data
 
 
 def refuse_overrides():
@@ -76,28 +87,28 @@ class Timed:
     """A pass of an operation or a network, until it has its rounds."""
 
     def __init__(self, data, job, dtype, passes):
-        self.rows, self.job, self.dtype, self.passes = data.setdefault("rows", {}), job, dtype, passes
+        self.section, self.found, self.job, self.dtype, self.passes = "rows", data.get("rows", {}), job, dtype, passes
         self.key = f"{job.name} {job} {dtype} {passes}"
 
     def remaining(self):
         """Seconds that another go will take, 0 where nobody knows; ``None``: there is nothing left to do."""
-        if self.key not in self.rows:
+        if self.key not in self.found:
             return 0
-        row = self.rows[self.key]
+        row = self.found[self.key]
         a_round = sum(statistics.median(row[side]) for side in ("ours", "theirs", "reference"))
         return a_round if len(row["ours"]) < (LONG_ROUNDS if a_round > LONG else ROUNDS) else None
 
     def run(self):
-        done = len(self.rows[self.key]["ours"]) if self.key in self.rows else 0
+        done = len(self.found[self.key]["ours"]) if self.key in self.found else 0
         rounds = ROUNDS - done if done or self.job.name in OPERATIONS else 1
         if done and self.remaining() > LONG / 2:
             rounds = 1
         for row in measure(self.job, self.dtype, rounds=rounds, passes=(self.passes,)):
             if done:
-                known = read(self.rows[self.key])
+                known = read(self.found[self.key])
                 known.merge(row)
                 row = known  # noqa: PLW2901
-            self.rows[self.key] = row.document()
+            self.found[self.key] = row.document()
         print(self.key, file=sys.stderr, flush=True)
 
 
@@ -105,7 +116,8 @@ class Once:
     """A figure that is taken in one go."""
 
     def __init__(self, data, section, key, take, seconds=0.0):
-        self.found, self.key, self.take, self.seconds = data.setdefault(section, {}), key, take, seconds
+        self.section, self.found, self.key = section, data.get(section, {}), key
+        self.take, self.seconds = take, seconds
 
     def remaining(self):
         return None if self.key in self.found else self.seconds

@@ -31,14 +31,14 @@ def torch(monkeypatch):
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     """No rest, no repetitions, a small matrix."""
-    monkeypatch.setattr(clock, "REST", 0.0)
-    monkeypatch.setattr(clock, "SHORTEST", 0.0)
+    monkeypatch.setattr(clock, "SETTLED", 0.0)
+    monkeypatch.setattr(clock, "TIMED", 0.0)
     monkeypatch.setattr(machine, "MATRIX", {"cpu": 5, "gpu": 7})
 
 
 class TestRounds:
     def log(self, seconds):
-        """Clocks that write down what they are asked and answer what they are told."""
+        """Calls and clocks that write down when they are called; clocks answer what they are told."""
         calls = []
 
         def clock_of(name):
@@ -48,29 +48,44 @@ class TestRounds:
 
             return measured
 
-        return calls, [(lambda: None, clock_of(name)) for name in seconds]
+        return calls, [(lambda name=name: calls.append(name), clock_of(name)) for name in seconds]
 
-    def test_alternate_and_the_first_only_warms_up(self, monkeypatch):
-        monkeypatch.setattr(clock, "SHORTEST", 0.02)
+    def test_alternate_and_the_first_only_warm_up(self):
         calls, pairs = self.log({"ours": 0.5, "theirs": 0.003, "limit": 1e-9})
         found = clock.alternating(pairs, 2)
         assert found == [[0.5, 0.5], [0.003, 0.003], [1e-9, 1e-9]]
-        once = [("ours", 1), ("theirs", 7), ("limit", clock.MOST_CALLS)]
-        assert calls == [("ours", 1), ("theirs", 1), ("limit", 1), *once, *once]
+        timed = [call for call in calls if isinstance(call, tuple)]
+        assert timed == [("ours", 1), ("theirs", 1), ("limit", 1)] * 4
+
+    def test_what_is_short_is_repeated(self, monkeypatch):
+        monkeypatch.setattr(clock, "TIMED", 0.02)
+        calls, pairs = self.log({"ours": 0.5, "theirs": 0.003, "limit": 1e-9})
+        clock.alternating(pairs, 1)
+        timed = [call for call in calls if isinstance(call, tuple)]
+        assert timed[6:] == [("ours", 1), ("theirs", 7), ("limit", clock.MOST_CALLS)]
+
+    def test_the_faster_of_two_says_how_often(self, monkeypatch):
+        """A first call may find its libraries not loaded yet."""
+        monkeypatch.setattr(clock, "TIMED", 1.0)
+        seconds, asked = iter([0.5, 0.1, 0.2]), []
+        clock.alternating([(lambda: None, lambda _, times: asked.append(times) or next(seconds))], 1)
+        assert asked == [1, 1, 10]
 
     def test_a_long_first_round_counts(self):
         calls, pairs = self.log({"ours": 6.0, "theirs": 5.0})
         assert clock.alternating(pairs, 2) == [[6.0, 6.0], [5.0, 5.0]]
-        assert len(calls) == 4
+        assert [call for call in calls if isinstance(call, tuple)] == [("ours", 1), ("theirs", 1)] * 2
         assert clock.alternating(pairs, 1) == [[6.0], [5.0]]
 
-    def test_everybody_rests_first(self, monkeypatch):
+    def test_all_is_quiet_before(self, monkeypatch):
+        """What is short runs for itself a while; before what is long there is a rest."""
         slept = []
-        monkeypatch.setattr(clock, "REST", 0.25)
+        monkeypatch.setattr(clock, "SETTLED", 0.25)
         monkeypatch.setattr(clock.time, "sleep", slept.append)
-        _, pairs = self.log({"ours": 1.0, "theirs": 1.0})
+        calls, pairs = self.log({"long": 1.0, "short": 0.1})
         clock.alternating(pairs, 2)
-        assert slept == [0.25] * 6
+        assert slept == [0.25] * 2
+        assert calls[4:] == [("long", 1), "short", "short", "short", ("short", 1)] * 2
 
     def test_the_clock_on_the_wall(self, monkeypatch):
         now = iter([10.0, 16.0])
@@ -245,7 +260,7 @@ class TestMeasure:
         monkeypatch.setitem(sys.modules, "cupy", cupy)
         (forward, both) = measure(SMALL["relu"], "float32", rounds=1, device="gpu")
         assert (forward.ours, both.theirs) == ([0.0], [0.0])
-        assert len(made) == 2 * 2 * 2 * 2  # start and end of ours and the limit, warm-up and round, two passes
+        assert len(made) == 2 * 2 * 3 * 2  # start and end, of ours and the limit, two warm-ups and a round, two passes
         (row,) = measure(SMALL["unet2"], "float32", rounds=1, device="gpu", passes=["forward"])
         assert row.reference_work == 2 * 7**3
 

@@ -11,9 +11,11 @@ from typing import Any, TypeAlias
 Call: TypeAlias = Callable[[], object]
 Clock: TypeAlias = Callable[[Call, int], float]  # a call, how many times -> seconds of one
 
-SHORTEST = 0.02  # seconds: what is shorter is called several times
-MOST_CALLS = 200
-REST = 0.03  # before each: helpers of BLAS and of OpenMP spin for a while after their work, and take a core
+TIMED = 0.1  # seconds that a round takes at least: what is shorter is called several times
+SETTLED = (
+    0.12  # before that: helpers of OpenBLAS spin for 0.1 s after a product, and take a core from whoever comes next
+)
+MOST_CALLS = 20_000
 LONG = 10.0  # seconds: a first round that took longer counts, for what it warms up is small beside it
 
 
@@ -50,19 +52,31 @@ def torch_events(call: Call, times: int) -> float:
 
 
 def alternating(calls: Sequence[tuple[Call, Clock]], rounds: int) -> list[list[float]]:
-    """Seconds of each call in each round. A first round warms up, and says how often short calls are to be repeated."""
-
-    def rested(call: Call, clock: Clock, times: int) -> float:
-        time.sleep(REST)
-        return clock(call, times)
-
-    first = [rested(call, clock, 1) for call, clock in calls]
-    times = [max(1, min(MOST_CALLS, math.ceil(SHORTEST / max(seconds, 1e-9)))) for seconds in first]
-    counted = [[seconds] if sum(first) > LONG else [] for seconds in first]
+    """Seconds of each call in each round. First ones warm up, and say how often short calls are to be repeated."""
+    first = [clock(call, 1) for call, clock in calls]
+    if sum(first) > LONG:
+        counted = [[seconds] for seconds in first]
+    else:
+        first = [min(seconds, clock(call, 1)) for seconds, (call, clock) in zip(first, calls, strict=True)]
+        counted = [[] for _ in first]
     for _ in range(rounds - len(counted[0])):
-        for (call, clock), repeat, column in zip(calls, times, counted, strict=True):
-            column.append(rested(call, clock, repeat))
+        for (call, clock), seconds, column in zip(calls, first, counted, strict=True):
+            _settle(call, seconds)
+            column.append(clock(call, _times(TIMED, seconds)))
     return counted
+
+
+def _settle(call: Call, seconds: float) -> None:
+    """Until all is quiet: what is short is called as in a loop of its own, before what is long there is a rest."""
+    if seconds > SETTLED:
+        time.sleep(SETTLED)
+        return
+    for _ in range(_times(SETTLED, seconds)):
+        call()
+
+
+def _times(span: float, seconds: float) -> int:
+    return max(1, min(MOST_CALLS, math.ceil(span / max(seconds, 1e-9))))
 
 
 def clocks(device: str) -> tuple[Clock, Clock]:
