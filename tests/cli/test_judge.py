@@ -371,3 +371,27 @@ def test_letters_that_a_terminal_does_not_have(monkeypatch, encoding, expected):
     monkeypatch.setattr(sys, "stdout", terminal)
     console.show("× \ud800")
     assert "".join(written) == f"{expected}\n"
+
+
+def test_colours_take_no_room(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    rows = [["conv2d", console.paint("12", "red"), "x"], ["a", "7", console.paint("right", "green")]]
+    coloured = console.table(("name", "wrong", ""), rows, right=(1,))
+    plain = [[console.COLOUR.sub("", text) for text in row] for row in rows]
+    assert "\033[31m12\033[0m" in coloured
+    assert console.COLOUR.sub("", coloured) == console.table(("name", "wrong", ""), plain, right=(1,))
+    assert coloured.splitlines()[3] == "a           7  \033[32mright\033[0m"
+
+
+def test_the_table_of_a_library_fits_a_terminal(capsys, library, monkeypatch):
+    functions = {
+        name: (lambda *args, **options: None, None) for name in ("batch_norm_running_stats", "upsample_bilinear2d")
+    }
+    library(**functions)
+    monkeypatch.setattr(Library, "DTYPES", ("float32", "bfloat16"))
+    monkeypatch.setattr(Library, "LAYOUTS", ("channels last",))
+    _, out, _ = run(capsys, "torch")
+    table = out.split("\n\n")[1].splitlines()
+    assert max(map(len, table)) <= 80
+    assert [line.split()[:2] for line in table[-2:]] == [["upsample_bilinea", "chan."]] * 2

@@ -7,6 +7,7 @@ import pytest
 
 from unet_ref import models
 from unet_ref.errors import DTypeError, ShapeError
+from unet_ref.judge.network_report import Compared
 from unet_ref.judge.networks import compare
 from unet_ref.models import run
 from unet_ref.models.export import export, read, record
@@ -200,6 +201,11 @@ def test_a_recipe_that_fits_nothing(reference, recipe):
         return
     with pytest.raises(ValueError, match="no network fits the reference's recipe"):
         compare(tensors, metadata, found)
+
+
+def test_empty_tensors_hold():
+    row = Compared.of("x", "relu", np.zeros((2, 0)), np.zeros((2, 0)), 0.0)
+    assert (row.ok, row.elements, row.ratio) == (True, 0, 0.0)
 
 
 def test_nothing_in_common(reference):

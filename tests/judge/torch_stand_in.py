@@ -112,9 +112,11 @@ class Module(Part):
         self.trace = self.model.trace(state, *arrays, training=self.training, record="all")
         self.passed = dict(zip(self.model.inputs, inputs, strict=True))
         for name, step in self.trace.steps.items():
-            made = self.passed[name] = Tensor(self.after(name, self.trace[name]), self.dtype, requires_grad=True)
+            made = self.passed[name] = Tensor(self.after(name, self.trace[name]).copy(), self.dtype, requires_grad=True)
             for hook in self.parts[name].hooks if name in self.parts else ():
                 hook(self.parts[name], tuple(self.passed[n] for n in step.inputs), made)
+            if step.op == "relu":  # a function, and in place: what a hook got before must have been kept apart
+                self.passed[step.inputs[0]].array[...] = made.array
         for name, buffer in self.named_buffers() if self.training else ():
             buffer.array[...] = self.trace.buffers[name]
         return made

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         return HOLDS
     count = len({case["operation"] for case in manifest["cases"]})
     print(f"{arguments.folder}: {len(manifest['cases'])} cases of {count} operations in {arguments.dtype}")
-    print(f"""Each holds the arrays of a call; manifest.json has its options. Write `output` and
-`grad.x`, ... of each under the same name into another folder. Then:
+    print(f"""Each holds the arrays of a call; manifest.json has its options. Write `output`
+and `grad.x`, ... of each under the same name into another folder. Then:
   unet-ref judge {shlex.quote(str(arguments.folder))} RESULTS""")
     return HOLDS

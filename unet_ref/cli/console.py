@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +11,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+COLOUR = re.compile(r"\033\[\d+m")
 HOLDS, FAILED, USAGE, NO_BACKEND, BAD_FILE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 
@@ -53,12 +55,15 @@ def paint(text: str, colour: str) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Columns as wide as they need to be; the columns in ``right`` flush right."""
-    widths = [max(len(row[k]) for row in (header, *rows)) for k in range(len(header))]
+    """Columns as wide as what is seen of them, which colours are not; the columns in ``right`` flush right."""
+    widths = [max(len(COLOUR.sub("", row[k])) for row in (header, *rows)) for k in range(len(header))]
+
+    def cell(k: int, text: str) -> str:
+        space = " " * (widths[k] - len(COLOUR.sub("", text)))
+        return space + text if k in right else text + space
 
     def line(cells: Sequence[str]) -> str:
-        padded = (c.rjust(w) if k in right else c.ljust(w) for k, (c, w) in enumerate(zip(cells, widths, strict=True)))
-        return "  ".join(padded).rstrip()
+        return "  ".join(cell(k, text) for k, text in enumerate(cells)).rstrip()
 
     return "\n".join([line(header), "  ".join("-" * width for width in widths), *map(line, rows)])
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..judge import CaseResult, Report
 
 OUTCOMES = ("exact", "within rounding", "looser arithmetic", "vacuous", "bug", "conduct", "skipped")
-HEADER = ("operation", "layout", "dtype", "cases", "exact", "round", "looser", "vague", "bug", "conduct", "skip")
+HEADER = ("operation", "layout", "dtype", "exact", "round", "loose", "vague", "bug", "cond", "skip")
 
 
 def run_engine(arguments: argparse.Namespace, write: Callable[[list[Report]], None] | None = None) -> int:
@@ -66,8 +66,8 @@ def as_table(found: Iterable[tuple[Any, Any]]) -> str:
         counts = Counter(result.outcome for result in report.results)
         cells = [str(counts[outcome]) if counts[outcome] else "." for outcome in OUTCOMES]
         cells[4:6] = [paint(cell, "red") if cell != "." else cell for cell in cells[4:6]]
-        short = part.layout.replace("channels last", "chan. last")
-        rows.append([part.operation[:20], short, part.dtype, str(len(report.results)), *cells])
+        layout, dtype = part.layout.replace("channels last", "chan. last"), part.dtype.replace("float", "f")
+        rows.append([part.operation[:16], layout, dtype, *cells])
     return table(HEADER, rows, right=range(3, len(HEADER)))
 
 
