@@ -35,8 +35,8 @@ def page(data):
 def head(machine, old):
     about = "\n".join(f"* {name}: {value}" for name, value in machine.items())
     if old:
-        about += f"\n\n**Preliminary: {old} figures of times are of an earlier way to measure**, which had everybody begin while\n"
-        about += "OpenBLAS's helper still span after the product before: what took less than a second looks too slow, ours more so."
+        about += f"\n\n**Preliminary: {old} figures of times are of an earlier way to measure**, which let nobody run by itself\n"
+        about += "before it was timed: what took less than a second looks too slow, and ours more so."
     return f"""
 # Results
 
@@ -54,9 +54,9 @@ parts can be run alone: `unet-ref bench unet_film --dtype float32` (networks and
 ## How it is measured
 
 In every round our call, PyTorch's on the same numbers, and what the machine can do at most run one after another. What
-takes less than 0.1 s is repeated for so long; and before that it runs 0.12 s for itself, for helpers of OpenBLAS spin for
-0.1 s after a product and take a core from whoever comes next (what is long rests in place of that). First rounds warm up
-and do not count, unless they took more than 10 s. Ratios and shares are taken within a round, and their medians over the
+takes less than 0.1 s is repeated for so long, and before that it runs for itself for as long: OpenBLAS's helpers spin on
+for some 0.04 s after a product, on a core that the next one needs, and who sleeps wakes slowly. (Before what is long there
+is a rest of 0.1 s.) First rounds warm up and do not count, unless they took more than 10 s. Ratios and shares are taken within a round, and their medians over the
 rounds are printed: 5, or 3 of those that take more than 10 s. Both sides have as many threads as there are cores.
 
 * **x**: how many times as fast as PyTorch, greater is better.
