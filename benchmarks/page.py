@@ -19,9 +19,8 @@ NONE = "Not measured yet."
 
 
 def page(data):
-    """All of it; what was measured in an earlier way stands in for what has not been measured yet."""
-    earlier = data.get("earlier", {})
-    found = {section: earlier.get(section, {}) | data.get(section, {}) for section in (*earlier, *data)}
+    """All of it."""
+    earlier, found = data.get("earlier", {}), merged(data)
     old = sum(len(part.keys() - data.get(section, {})) for section, part in earlier.items())
     rows = {row.key: row for row in map(read, found.get("rows", {}).values())}
     parts = [
@@ -30,6 +29,12 @@ def page(data):
         modules(found.get("twins", {})), GPU, widths(rows), operations(rows),
     ]  # fmt: skip
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def merged(data):
+    """What was measured in an earlier way stands in for what has not been measured yet."""
+    earlier = data.get("earlier", {})
+    return {section: earlier.get(section, {}) | data.get(section, {}) for section in (*earlier, *data)}
 
 
 def head(machine, old):

@@ -36,7 +36,6 @@ from unet_ref.models.state import write_beside
 HERE = Path(__file__).parent
 DATA = HERE / "results.json"
 DTYPES = "float32", "float64"
-GROWTH = "unet_film"
 ROUNDS, LONG_ROUNDS, LONG = 5, 3, 10.0  # rounds; of those that take longer than so many seconds
 
 
@@ -142,7 +141,7 @@ def operations(data):
 
 
 def growing(data):
-    found = dict.fromkeys(job for part in growth(GROWTH).values() for job in part)
+    found = dict.fromkeys(job for part in growth(page.GROWTH).values() for job in part)
     return [Timed(data, job, "float32", "both") for job in found]
 
 
@@ -189,14 +188,15 @@ SECTIONS = {"networks": networks, "convolutions": convolutions, "growth": growin
 
 
 def pictures(data):
-    """The plot, where all of it was measured."""
-    rows = [read(row) for row in data.get("rows", {}).values()]
-    found = {row.size: row for row in rows if (row.name, row.dtype, row.passes) == (GROWTH, "float32", "both")}
-    series = growth(GROWTH)
-    if all(str(job) in found for part in series.values() for job in part):
-        title = f"{GROWTH}: forward and backward, float32, {data['machine']['processor']}"
-        picture = draw({axis: [found[str(job)] for job in part] for axis, part in series.items()}, title)
-        write_beside(HERE / f"{GROWTH}.svg", picture.encode())
+    """The plot, of what was measured of it."""
+    rows = [read(row) for row in page.merged(data).get("rows", {}).values()]
+    found = {row.size: row for row in rows if (row.name, row.dtype, row.passes) == (page.GROWTH, "float32", "both")}
+    series = {
+        axis: [found[str(job)] for job in part if str(job) in found] for axis, part in growth(page.GROWTH).items()
+    }
+    if all(len(part) > 1 for part in series.values()):
+        title = f"{page.GROWTH}: forward and backward, float32, {data['machine']['processor']}"
+        write_beside(HERE / f"{page.GROWTH}.svg", draw(series, title).encode())
 
 
 def compact(data):
