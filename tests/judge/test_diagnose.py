@@ -113,7 +113,7 @@ def test_in_words():
         "dilation ignored",
         "  The output has the size that the dilation asks for, but the taps of a window lie side by side.",
         "  Mend: Tap k of a window reads pixel stride*i + dilation*k - padding, in the backward pass too.",
-        "  Seen in tensorflow#18454, jax#567, mxnet#11203, pytorch#5112.",
+        "  Seen in tensorflow#18454, jax#567, jax#563, mxnet#11203, pytorch#5112.",
     ]
 
 
