@@ -34,7 +34,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--box); bo
 .planes small { display: block; color: var(--soft); font-size: .75rem; line-height: 1.4; }
 .heat { display: block; max-width: 100%; height: auto; outline: 1px solid var(--line); shape-rendering: crispEdges; }
 .heat path { stroke: var(--paper); stroke-width: 1; vector-effect: non-scaling-stroke; fill: none; }
-@media (max-width: 40rem) { th, td { padding: .3rem .4rem; } tbody th { white-space: normal; }
+@media (max-width: 40rem) { th, td { padding: .3rem .4rem; } tbody th { white-space: normal; overflow-wrap: anywhere; min-width: 7.6rem; }
   table { font-size: .85rem; }
   .planes small { font-size: .7rem; } details { padding: .5rem .6rem; } }
 """ + "\n".join(f".h{k} {{ fill: var(--h{k}); background: var(--h{k}); }}" for k in range(7))
