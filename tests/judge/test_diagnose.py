@@ -319,6 +319,15 @@ def test_one_mistake_in_some_results_another_in_others():
     assert found[1].rank == 2
 
 
+def test_one_mistake_in_each_of_two_results():
+    """And one of them cannot show in the other's: there is no bias there."""
+    calls = [convolution(seed=6).with_arrays(bias=None), convolution(seed=7)]
+    found = diagnose_all(observed("kernel flipped", calls[:1]) + observed("bias missing", calls[1:]))
+    assert named(found) == [{"kernel flipped", "bias missing"}]
+    assert [(each.name, each.rank, each.cases) for each in found[1:3]] == \
+        [("kernel flipped", 2, 1), ("bias missing", 3, 1)]  # fmt: skip
+
+
 def test_nothing_wrong_in_any():
     call = convolution()
     assert diagnose_all([Observation(call, right(call))]) == []

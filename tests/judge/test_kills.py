@@ -174,6 +174,14 @@ def test_misconduct_is_seen(habit, name):
             assert {result.outcome for result in results} == {CONDUCT}
 
 
+def test_a_result_of_another_shape_cannot_lie_in_the_arguments_memory():
+    (habit,) = (habit for habit in HABITS if habit.name == "result in the arguments memory")
+    x, weight = np.arange(12.0).reshape(1, 3, 4), np.ones((2, 1, 1, 2))
+    np.testing.assert_array_equal(habit.given(ops.conv2d)(x, weight), ops.conv2d(x, weight))
+    assert not np.shares_memory(habit.given(ops.conv2d)(x, weight), x)
+    assert habit.given(ops.relu)(x) is x
+
+
 def _first(case):
     first = next(iter(case.arguments.arrays.values()))
     return first[0] if isinstance(first, tuple) else first

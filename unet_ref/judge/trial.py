@@ -249,9 +249,7 @@ def _size(size: float, tensor: Any) -> float:
 
 
 def _like(array: Any, dtype: Any) -> Any:
-    """The dtype, or the complex one of its precision where the array is complex; exact scalars stay."""
-    if array.dtype == object:
-        return object
+    """The dtype, or the complex one of its precision where the array is complex."""
     return np.result_type(dtype, np.complex64) if array.dtype.kind == "c" else dtype
 
 

@@ -289,9 +289,7 @@ def gradient_of_the_last_sample_only(arguments: Arguments, base: Base) -> Result
 
 
 def _reread(arguments: Arguments, base: Base, name: str) -> Results | None:
-    array = arguments.arrays.get(name)
-    if array is None:
-        return None
+    array = arguments.arrays[name]
     found = [(item, misread(item)) for item in (array if isinstance(array, tuple) else (array,))]
     if all(wrong is None for _, wrong in found):
         return None
