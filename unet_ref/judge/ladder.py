@@ -10,7 +10,7 @@ import numpy as np
 
 from ..backend import Array
 from ..check.bounds import PROFILES, Choice, Profile, profile_of
-from ..check.error_bound import error_bound
+from ..check.error_bound import error_bound, ratio
 from .mistake import Arguments, Results, right
 from .pattern import constant_factor
 from .rounding import rounded as rounded
@@ -28,7 +28,7 @@ SHORTER = {
     "bfloat16": ("bfloat16-kept", "bfloat16-accumulate"),
 }
 ONE_FACTOR = 0.1  # how well the deviations of one factor agree where there is some rounding too
-USED = 5e-4  # the share of a shorter arithmetic's bound that its errors use at the least, on the average
+USED = 5e-4  # the share of a shorter arithmetic's bound that half of the results to be explained use at the least
 FACTOR_BITS = {"tf32": 11, "float32-bfloat16": 8}
 SHORT_BITS = {
     f"{name}{way}": bits for name, bits in (("bfloat16", 8), ("float16", 11)) for way in ("", "-kept", "-accumulate")
@@ -125,10 +125,17 @@ class Ladder:
         if kind.u_in > self.base.u_in and self._digits <= FACTOR_BITS.get(kind.name, 0):
             return False
         expected, bound = self.level(tensor, kind)[:2]
-        if mismatch.sum() * 4 < mismatch.size or constant_factor(got, expected, mismatch, ONE_FACTOR) is not None:
+        wrong = self._wrong(tensor, got) if kind.winograd is None else mismatch
+        if wrong.sum() * 4 < wrong.size or constant_factor(got, expected, mismatch, ONE_FACTOR) is not None:
             return False
-        used = np.abs(got - expected)[bound > 0] / bound[bound > 0]
+        counts = wrong & (bound > 0)
+        used = np.abs(got - expected)[counts] / bound[counts]
         return kind.winograd is not None or bool(np.median(used) > USED)
+
+    def _wrong(self, tensor: str, got: Array) -> Array:
+        """Where the result is outside the arithmetic that was asked for: what a looser one has to explain."""
+        expected, bound = self.level(tensor, self.base)[:2]
+        return ratio(got, expected, bound) > 1
 
     @functools.cached_property
     def _digits(self) -> int:
