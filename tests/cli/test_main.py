@@ -220,6 +220,7 @@ class TestGradcheck:
     @pytest.fixture(autouse=True)
     def module(self, tmp_path, monkeypatch):
         (tmp_path / "my_functions.py").write_text(MODULE, "utf-8")
+        (tmp_path / "my_module_that_exits.py").write_text("import sys; sys.exit(0)", "utf-8")
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "path", [p for p in sys.path if p not in ("", os.getcwd())])
         yield
@@ -253,6 +254,7 @@ class TestGradcheck:
             ("my_functions:right", "3,x", 2, "must be integers joined by commas"),
             ("my_functions:right", "-3", 2, "must not have negative sizes"),
             ("my_functions:broken", "3", 1, "no idea"),
+            ("my_module_that_exits:f", "3", 2, "SystemExit"),
         ],
     )
     def test_what_cannot_be_checked(self, capsys, backward, shape, code, message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -21,6 +22,17 @@ class CommandError(Exception):
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
         self.code = code
+
+
+@contextlib.contextmanager
+def theirs(doing: str, code: int) -> Iterator[None]:
+    """Somebody else's code runs: whatever it raises is said in a line, and ``sys.exit(0)`` there is no verdict."""
+    try:
+        yield
+    except CommandError:
+        raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it is, it is theirs
+        raise CommandError(f"{doing} raised {type(error).__name__}: {error}", code) from None
 
 
 def say(message: str) -> None:

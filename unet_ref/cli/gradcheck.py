@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .console import FAILED, HOLDS, USAGE, CommandError
+from .console import FAILED, HOLDS, USAGE, CommandError, theirs
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,10 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     forward, backward = function(arguments.forward), function(arguments.backward)
     rng = np.random.default_rng(arguments.seed)
     arrays = [rng.standard_normal(shape(text)).astype(arguments.dtype) for text in arguments.shape]
-    try:
+    with theirs(f"checking {arguments.backward}", FAILED):
         report = gradcheck(forward, backward, *arrays, rng=arguments.seed)
-    except Exception as error:  # the user's own code failed: say so, in one line
-        raise CommandError(f"{type(error).__name__}: {error}", FAILED) from error
     print(json.dumps(report.to_json(), indent=2) if arguments.json else report)
     return HOLDS if report else FAILED
 
@@ -49,12 +47,10 @@ def function(text: str) -> Callable[..., Any]:
         raise CommandError(f"{text!r} must be module:function", USAGE)
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    try:
+    with theirs(f"importing {text}", USAGE):
         found = importlib.import_module(module)
         for part in name.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise CommandError(f"{text!r}: {error}", USAGE) from None
     if not callable(found):
         raise CommandError(f"{text!r} is a {type(found).__name__}, not a function", USAGE)
     return found

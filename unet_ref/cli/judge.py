@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..check import OPERATIONS
-from .console import BAD_FILE, FAILED, HOLDS, USAGE, CommandError, paint, progress, say, show, table
+from .console import BAD_FILE, FAILED, HOLDS, USAGE, CommandError, paint, progress, say, show, table, theirs
 from .gradcheck import function
 
 if TYPE_CHECKING:
@@ -82,21 +81,9 @@ def _of_functions(arguments: argparse.Namespace) -> list[Report]:
     def bar(cases: Iterable[Any], total: int) -> Iterable[Any]:
         return progress(cases, total, arguments.target)
 
-    with theirs(f"importing {' or '.join(arguments.rest)}", USAGE):
-        forward, *backward = map(function, arguments.rest)
+    forward, *backward = map(function, arguments.rest)
     with theirs(f"calling {' or '.join(arguments.rest)}", FAILED):
         return [judge_implementation(arguments.target, forward, *backward, profile=profile, progress=bar)]
-
-
-@contextlib.contextmanager
-def theirs(doing: str, code: int) -> Iterator[None]:
-    """Somebody else's code runs: whatever it raises is said in a line, and ``sys.exit(0)`` there is no verdict."""
-    try:
-        yield
-    except CommandError:
-        raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it is, it is theirs
-        raise CommandError(f"{doing} raised {type(error).__name__}: {error}", code) from None
 
 
 def _of_files(arguments: argparse.Namespace) -> list[Report]:
