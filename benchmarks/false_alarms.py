@@ -70,6 +70,8 @@ def run(engine, count):
         result = judge_case(drawn(OPERATIONS[name], dtype, k), *library.pair(name, "contiguous", dtype), profile=dtype)
         outcomes[dtype, result.outcome] += 1
         judged, k = judged + (not result.skipped), k + 1
+        if judged % 250 == 0:
+            print(f"{engine}: {judged} judged, {k} drawn, {len(others)} not ok", file=sys.stderr, flush=True)
         if not result.ok:
             others.append((name, dtype, result))
     return outcomes, others
