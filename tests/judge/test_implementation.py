@@ -197,6 +197,7 @@ def test_a_candidate_that_raises():
     assert result.outcome == "conduct"
     result = told(ops.conv2d, forward)
     assert result.problems[0].startswith("backward raised IndexError")
+    assert str(told(forward)).splitlines()[1].startswith("  forward raised IndexError")
     wrong_signature = told(lambda x: x)
     assert "forward raised TypeError" in wrong_signature.problems[0]
     assert "line" not in wrong_signature.problems[0]

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from check.test_error_bound_winograd import winograd
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -221,6 +222,20 @@ def test_tf32_and_bfloat16_factors_are_recognised(real_conv):
         if bits == 8:
             assert {t.arithmetic for t in verdict.tensors if t.verdict == "looser arithmetic"} == {title}
         assert judged(real_conv, right(short), "tf32" if bits == 11 else "float32-bfloat16").ok
+
+
+def test_winograd_is_recognised(rng):
+    """With few channels it is outside the bound of direct sums; with a wrong last row it is a bug all the same."""
+    x, weight = (
+        rng.standard_normal((1, 1, 34, 30)).astype("float32"),
+        rng.standard_normal((3, 1, 3, 3)).astype("float32"),
+    )
+    y = winograd(4, x, weight, ((0, 0), (0, 0)))
+    (verdict,) = judge("conv2d", [x, weight], {}, y).tensors
+    assert verdict.verdict == "looser arithmetic"
+    assert verdict.arithmetic.startswith("float32, Winograd F(")
+    y[..., -1, :] *= np.float32(1.001)
+    assert judge("conv2d", [x, weight], {}, y).verdict == "bug"
 
 
 def test_a_bug_does_not_hide_in_a_looser_arithmetic(real_conv):
@@ -705,6 +720,8 @@ def test_the_size_of_a_result_in_general(conv):
     assert ladder.signal("x") > 0.01 > np.abs(ladder.level("x", ladder.base).expected).max()
     empty = Arguments("relu", {"x": np.zeros((0, 3), "float32")}, {}, np.zeros((0, 3), "float32"))
     assert Ladder(empty, "float32").signal("output") == 0
+    far = Arguments("sigmoid", {"x": np.full(400, -90, "float32")}, {})
+    assert 0.4 < Ladder(far, "float32").signal("output") < 0.7
     assert judged(empty, right(empty)).ok
 
 
