@@ -16,9 +16,11 @@ from unet_ref.check.table import OPERATIONS
 from unet_ref.judge import assert_agrees, designed_case, designed_cases, judge
 from unet_ref.judge.choice import interval
 from unet_ref.judge.judge import on_host, verdict_on
-from unet_ref.judge.ladder import Ladder, rounded, stored
+from unet_ref.judge.ladder import Ladder
+from unet_ref.judge.looser import stored
 from unet_ref.judge.mistake import Arguments, Results, right
 from unet_ref.judge.pattern import axis_names, constant_factor, pattern
+from unet_ref.judge.rounding import rounded
 from unet_ref.judge.statistics import Averages
 from unet_ref.judge.verdict import Finding, TensorVerdict, Verdict
 
@@ -698,7 +700,7 @@ def test_the_ladder_has_what_an_operation_can_be_computed_in(conv):
     norm = drawn("group_norm", 1)
     assert names(norm) == ["float32", "float32-welford", "float32-one-pass", "bfloat16", "float16"]
     assert names(norm, "float16")[-1] == "float16-accumulate"
-    half = ["bfloat16", "bfloat16-kept", "bfloat16-welford", "bfloat16-one-pass", "bfloat16-accumulate"]
+    half = ["bfloat16", "bfloat16-welford", "bfloat16-kept", "bfloat16-one-pass", "bfloat16-accumulate"]
     assert names(norm, "bfloat16") == half
     assert names(drawn("sigmoid", 1), "float64") == ["float64", "float64-tanh", "float32"]
     assert names(drawn("glu", 1), "bfloat16") == ["bfloat16", "bfloat16-accumulate"]

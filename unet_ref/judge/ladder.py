@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..backend import Array
-from ..check.bounds import PROFILES, Choice, Profile, profile_of
+from ..check.bounds import Choice, Profile, profile_of
 from ..check.error_bound import error_bound, ratio
+from .looser import FACTOR_BITS, LOGISTIC, NORMS, SHORT_BITS, looser
 from .mistake import Arguments, Results, right
 from .pattern import constant_factor
-from .rounding import rounded as rounded
+from .rounding import rounded
 
-NORMS = ("batch_norm", "group_norm", "batch_norm_running_stats")
-BENT = ("sigmoid", "gelu", "glu", "binary_cross_entropy_with_logits", "cross_entropy")
-LOGISTIC = ("sigmoid", "glu", "binary_cross_entropy_with_logits")
-FACTORS = ("conv2d", "conv_transpose2d", "linear")  # whose factors TF32 and its like round
-
-SHORTER = {
-    "float64": ("float64-constants", "float32"),
-    "float32": ("tf32", "float32-bfloat16", "bfloat16", "float16"),
-    "tf32": ("float32-bfloat16", "bfloat16", "float16"),
-    "float16": ("float16-kept", "float16-accumulate"),
-    "bfloat16": ("bfloat16-kept", "bfloat16-accumulate"),
-}
+BENT = (*LOGISTIC, "gelu", "cross_entropy")
 ONE_FACTOR = 0.1  # how well the deviations of one factor agree where there is some rounding too
 USED = 5e-4  # the share of a shorter arithmetic's bound that half of the results to be explained use at the least
-FACTOR_BITS = {"tf32": 11, "float32-bfloat16": 8}
-SHORT_BITS = {
-    f"{name}{way}": bits for name, bits in (("bfloat16", 8), ("float16", 11)) for way in ("", "-kept", "-accumulate")
-}
 
 
 class Level(NamedTuple):
@@ -144,41 +129,6 @@ class Ladder:
         arrays = [array for array in values if array is not None and array.dtype.kind == "f"]
         exact = [bits for bits in (8, 11) if all(np.all(_same(array, rounded(array, bits))) for array in arrays)]
         return min(exact, default=53)
-
-
-def looser(base: Profile, arguments: Arguments) -> list[Profile]:
-    """What a right program may do that is less precise: other algorithms in this precision, then shorter precisions."""
-    name = arguments.name
-    shorter = [kind for kind in map(PROFILES.__getitem__, SHORTER.get(base.name, ())) if _concerns(kind, name)]
-    found = [kind for kind in shorter if kind.u_kept]
-    if name == "conv2d" and arguments.arrays["weight"].shape[2:] == (3, 3):
-        found += [
-            replace(base, name=f"{base.name}-winograd{m}", title=f"{base.title}, Winograd F({m}x{m}, 3x3)", winograd=m)
-            for m in (2, 4)
-        ]
-    if name in NORMS:
-        found += [
-            replace(base, name=f"{base.name}-{way}", title=f"{base.title}, {what}", variance=way)
-            for way, what in (("welford", "variance by Welford's updates"), ("one-pass", "variance in one pass"))
-        ]
-    if name in LOGISTIC and base.u_out <= base.u_acc:
-        title = f"{base.title}, sigmoid from a tanh or a fit as exact as one"
-        found.append(replace(base, name=f"{base.name}-tanh", title=title, floor=PROFILES["float32-tanh"].floor))
-    return found + [kind for kind in shorter if not kind.u_kept]
-
-
-def _concerns(kind: Profile, name: str) -> bool:
-    """Whether an operation has what this arithmetic is special in."""
-    only = {FACTORS: kind.u_in, ("gelu",): kind.u_const, (*NORMS, "cross_entropy"): kind.u_kept}
-    return all(name in names for names, special in only.items() if special)
-
-
-def stored(expected: Array, kind: Profile) -> Array:
-    """The right answer, rounded once to how the arithmetic stores its results."""
-    with np.errstate(all="ignore"):
-        if kind.dtype == "bfloat16":
-            return rounded(expected, SHORT_BITS["bfloat16"])
-        return expected.astype(kind.dtype)
 
 
 def _tensors(output: Any, grads: dict[str, Any]) -> dict[str, Any]:

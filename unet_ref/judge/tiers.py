@@ -19,7 +19,8 @@ from ..check.bounds import Profile
 from ..check.error_bound import ratio
 from .choice import interval
 from .exactness import units
-from .ladder import SHORT_BITS, Ladder, stored
+from .ladder import Ladder
+from .looser import SHORT_BITS, stored
 from .mistake import Arguments
 from .pattern import constant_factor, pattern
 from .statistics import SUMS, Averages

@@ -19,8 +19,8 @@ import numpy as np
 from ...check.table import OPERATIONS
 from ..cases import DesignedCase, designed_cases
 from ..implementation import judge_case, judge_implementation
-from ..ladder import rounded
 from ..report import CaseResult, Report
+from ..rounding import rounded
 
 ENGINES = {
     "torch": "torch",
