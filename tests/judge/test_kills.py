@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from unet_ref.judge.bank.conduct import HABITS
 from unet_ref.judge.bank.page import page
 from unet_ref.judge.bank.shipped import NOT_OURS, SHIPPED
 from unet_ref.judge.kills import Kills, kills, seen
-from unet_ref.judge.mistake import Mistake, Results, right
+from unet_ref.judge.mistake import Arguments, Mistake, Results, right
 from unet_ref.judge.report import CONDUCT
 
 ROOT = Path(__file__).parents[2]
@@ -28,14 +29,17 @@ PLAIN = (  # tried on every case, besides those that no case before it saw
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-@pytest.mark.parametrize("profile", ["float32", "float16", "float64"])
+ARITHMETICS = [("float32", name) for name in OPERATIONS]
+ARITHMETICS += [(("float16", "float64")[k % 2], name) for k, name in enumerate(OPERATIONS)]
+
+
+@pytest.mark.parametrize(("profile", "name"), ARITHMETICS)
 def test_every_mistake_is_seen_and_every_case_sees_one(name, profile):
     """The whole table is on the page (``benchmarks/kill_table.py``); here a mistake is left alone once it is seen."""
     left = known = applying(name)
     plain = [each for each in known if each.name in PLAIN]
     cases = designed_cases(name, profile)
-    for case in cases if profile == "float32" else cases[:: 1 if len(cases) < 20 else 2]:
+    for case in cases if profile == "float32" else cases[:: 1 if len(cases) < 20 else 5]:
         tried = [*left, *(each for each in plain if each not in left)]
         found = seen(case, tried, profile)
         assert any(found), f"{case.label} sees none of {len(tried)}"
@@ -71,26 +75,21 @@ def test_what_is_right_and_what_does_not_show_is_not_seen():
     assert seen(cases[0], [right]) == [False]
 
 
-def planted(mistake):
+def planted(mistake, name):
     """A candidate with the mistake, forward and backward, as ``judge_implementation`` calls it."""
+    names = list(designed_cases(name)[0].arguments.arrays)
 
-    def run(name, grad_output, arrays, options):
-        case = designed_cases(name)[0].arguments
-        arguments = case._replace(
-            arrays=dict(zip(case.arrays, arrays, strict=True)), options=options, grad_output=grad_output
-        )
+    def run(grad_output, arrays, options):
+        arguments = Arguments(name, dict(zip(names, arrays, strict=True)), options, grad_output)
         return mistake(arguments) or right(arguments)
 
-    def candidate(name):
-        def forward(*arrays, **options):
-            return np.array(run(name, None, arrays, options).output)
+    def forward(*arrays, **options):
+        return np.array(run(None, arrays, options).output)
 
-        def backward(grad_output, *arrays, **options):
-            return run(name, grad_output, arrays, options).grads
+    def backward(grad_output, *arrays, **options):
+        return run(grad_output, arrays, options).grads
 
-        return forward, backward
-
-    return candidate
+    return forward, backward
 
 
 @pytest.mark.parametrize("name", ["relu", "group_norm", "conv2d"])
@@ -100,7 +99,7 @@ def test_the_table_says_what_the_judge_says(name):
     for mistake in rng.choice(np.array(applying(name), dtype=object), 4, replace=False):
         chosen = [cases[k] for k in rng.choice(len(cases), 3, replace=False)]
         table = kills(name, cases=chosen, mistakes=[mistake])
-        said = [not judge_case(case, *planted(mistake)(name)).ok for case in chosen]
+        said = [not judge_case(case, *planted(mistake, name)).ok for case in chosen]
         assert table.killed[0].tolist() == said, mistake.name
 
 
@@ -109,10 +108,8 @@ SAMPLE = [(entry, entry.operations[k % len(entry.operations)]) for k, entry in e
 
 @pytest.mark.parametrize(("entry", "name"), SAMPLE, ids=[f"{entry.name} in {name}" for entry, name in SAMPLE])
 def test_judge_implementation_catches_it(entry, name):
-    seeing = kills(name, mistakes=[entry]).by(entry.name)
-    report = judge_implementation(
-        name, *planted(entry)(name), cases=[c for c in designed_cases(name) if c.label in seeing][:3]
-    )
+    seeing = (case for case in designed_cases(name) if seen(case, [entry])[0])
+    report = judge_implementation(name, *planted(entry, name), cases=itertools.islice(seeing, 2))
     assert not report.ok
     assert report.score == 0
 
@@ -208,10 +205,10 @@ def test_the_page_of_kills_is_current(writer):
         assert [row[0] for row in block[1:]] == [mistake.name for mistake in applying(name)]
         assert all("1" in column for column in zip(*(row[1:] for row in block[1:]), strict=True))
         assert all("1" in row[1:] for row in block[1:])
-        if name in ("relu", "film", "concat", "mse_loss", "batch_norm_running_stats"):
+        if name in ("relu", "film", "batch_norm_running_stats"):
             assert block == [[str(cell) for cell in row] for row in writer.block(name)]
             assert "\n".join(writer.section(name)).strip() in text
-    assert "\n".join(writer.shipped()).strip() in text
+    assert all(f"| {bug.mistake}" in text and bug.issues.split()[0] in text for bug in SHIPPED)
 
 
 def test_what_others_see_is_measured_for_every_mistake(writer):
