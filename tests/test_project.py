@@ -21,7 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 # Imports go one way: a room may use any to its left. backend and errors stand between spec and ops.
-ROOMS = ["errors", "spec", "backend", "ops", "models", "check", "judge", "cli"]
+ROOMS = ["errors", "spec", "backend", "ops", "models", "check", "judge", "bench", "cli"]
 
 
 def run(code):
