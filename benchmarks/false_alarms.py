@@ -24,6 +24,7 @@ from unet_ref.judge.mistake import Arguments
 
 SHARE = {"torch": 0.5, "onnxruntime": 0.35, "jax": 0.15}  # JAX compiles every shape
 SIZES = (1.0, 1 / 64, 50.0)
+FATAL = {("jax", 915)}  # draws at which the compiler of JAX 0.10.2 ends the process: docs/engines.md
 
 
 class Ourselves:
@@ -66,6 +67,7 @@ def run(engine, count):
     names = [name for name in OPERATIONS if library.pair(name, "contiguous", "float32")[0]]
     outcomes, others, judged, k = Counter(), [], 0, 0
     while judged < count:
+        k += (engine, k) in FATAL
         name, dtype = names[k // len(dtypes) % len(names)], dtypes[k % len(dtypes)]
         result = judge_case(drawn(OPERATIONS[name], dtype, k), *library.pair(name, "contiguous", dtype), profile=dtype)
         outcomes[dtype, result.outcome] += 1

@@ -188,7 +188,9 @@ def torch(monkeypatch):
 
 @pytest.fixture
 def jax(monkeypatch):
-    return jax_stand_in.install(monkeypatch)
+    engines.module("jax")._compiled.cache_clear()
+    yield jax_stand_in.install(monkeypatch)
+    engines.module("jax")._compiled.cache_clear()
 
 
 @pytest.fixture
@@ -305,9 +307,22 @@ def test_a_gradient_that_jax_does_not_have_is_refused(jax):
     jax.vjp = raising(ValueError("Differentiation rule for 'reduce_window' not implemented"))
     with pytest.raises(NotImplementedError, match="reduce_window"):
         backward(x, x, kernel_size=1)
+    engines.module("jax")._compiled.cache_clear()
     jax.vjp = raising(ValueError("shapes differ"))
     with pytest.raises(ValueError, match="shapes differ"):
         backward(x, x, kernel_size=1)
+
+
+def test_jax_compiles_a_call_once(jax):
+    """Options may be lists, too."""
+    compiled = []
+    jax.jit = lambda function: compiled.append(function) or function
+    forward, backward = engines.module("jax").pair("avg_pool2d", "contiguous", "float32")
+    x = np.ones((1, 2, 4, 6), "float32")
+    for _ in range(3):
+        assert (forward(x, kernel_size=[2, 3]) == 1).all()
+        backward(np.ones((1, 2, 2, 2), "float32"), x, kernel_size=[2, 3])
+    assert len(compiled) == 2
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "onnx.reference"])

@@ -1,14 +1,10 @@
-"""JAX, with ``jax.vjp``'s backward: ``lax``, ``jax.nn`` and ``jax.image``.
-
-Operation by operation: under ``jax.jit`` the compiler of JAX 0.10.2 ends the whole process at the gradient of some
-convolutions, which nobody can catch.
-"""
+"""JAX, with ``jax.vjp``'s backward: ``lax``, ``jax.nn`` and ``jax.image``, under ``jax.jit``."""
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, ItemsView
 from typing import Any
 
 import numpy as np
@@ -40,19 +36,16 @@ def _jax() -> Any:
 
 
 def _forward(name: str, dtype: str, *arrays: Any, **options: Any) -> Any:
-    return _numpy(OPERATIONS[name](*(_array(array, dtype) for array in arrays), **options))
+    forward, _ = _compiled(name, *_hashable(options.items()))
+    return _numpy(forward(named(name, tuple(_array(array, dtype) for array in arrays))))
 
 
 def _backward(name: str, dtype: str, grad_output: Any, *arrays: Any, **options: Any) -> dict[str, Any]:
     given = named(name, tuple(_array(array, dtype) for array in arrays))
     varied = {key: value for key, value in given.items() if _floats(value)}
-
-    def function(leaves: dict[str, Any]) -> Any:
-        return OPERATIONS[name](**(given | leaves), **options)
-
     try:
-        _, pull = _jax().vjp(function, varied)
-        (grads,) = pull(_array(grad_output, dtype))
+        _, backward = _compiled(name, *_hashable(options.items()))
+        grads = backward(varied, given, _array(grad_output, dtype))
     except NotImplementedError:
         raise
     except (TypeError, ValueError) as error:
@@ -60,6 +53,24 @@ def _backward(name: str, dtype: str, grad_output: Any, *arrays: Any, **options: 
             raise NotImplementedError(str(error)) from None
         raise
     return {key: _numpy(value) for key, value in grads.items()}
+
+
+@functools.lru_cache(maxsize=1)
+def _compiled(name: str, *options: tuple[str, Any]) -> tuple[Any, Any]:
+    """Forward and backward for these options, compiled once for each shape: a second call is a call, not a compilation."""
+    jax = _jax()
+    function = functools.partial(OPERATIONS[name], **dict(options))
+
+    def backward(varied: dict[str, Any], given: dict[str, Any], upstream: Any) -> Any:
+        _, pull = jax.vjp(lambda leaves: function(**(given | leaves)), varied)
+        (grads,) = pull(upstream)
+        return grads
+
+    return jax.jit(lambda given: function(**given)), jax.jit(backward)
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(map(_hashable, value)) if isinstance(value, list | tuple | ItemsView) else value
 
 
 def _floats(value: Any) -> bool:
