@@ -326,3 +326,19 @@ def test_which_core_that_is(monkeypatch):
         assert threads._core() in os.sched_getaffinity(0)
     monkeypatch.setattr("ctypes.PyDLL", lambda _: object())  # a system without such a function
     assert threads._core_of_thread.__wrapped__()() == -1
+
+
+def test_where_nobody_may_choose_a_core(monkeypatch):
+    """A sandbox may forbid it: then the helper stays where it is."""
+
+    def refused(*_):
+        raise PermissionError(1, "not permitted")
+
+    monkeypatch.setattr(threads, "_core", lambda: 0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setattr(os, "sched_setaffinity", refused, raising=False)
+    with threads._elsewhere(0):
+        pass
+    monkeypatch.setattr(os, "sched_getaffinity", refused)
+    with threads._elsewhere(0):
+        pass

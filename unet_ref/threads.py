@@ -109,15 +109,17 @@ def _elsewhere(core: int) -> Iterator[None]:
 
     For some milliseconds both would share it, and that is as long as most operations take.
     """
-    others = set() if core < 0 or core != _core() else os.sched_getaffinity(0) - {core}
-    if not others:
-        yield
-        return
-    os.sched_setaffinity(0, others)
+    allowed = None
+    if core >= 0 and core == _core():
+        with contextlib.suppress(OSError):  # not everybody may ask
+            allowed = os.sched_getaffinity(0)
+            os.sched_setaffinity(0, allowed - {core} or allowed)
     try:
         yield
     finally:
-        os.sched_setaffinity(0, others | {core})
+        if allowed is not None:
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(0, allowed)
 
 
 @functools.cache

@@ -167,7 +167,7 @@ class TestProcessor:
     def test_as_linux_calls_it(self, monkeypatch):
         lines = "processor\t: 0\nmodel name\t: Some CPU: 3 GHz\nprocessor\t: 1\nmodel name\t: Other\n"
         monkeypatch.setattr(Path, "read_text", lambda *_, **__: lines)
-        assert command.machine("cpu")["processor"] == "Some CPU: 3 GHz"
+        assert command._processor() == "Some CPU: 3 GHz"
 
     def test_elsewhere(self, monkeypatch):
         def nothing(*_, **__):
@@ -176,7 +176,7 @@ class TestProcessor:
         monkeypatch.setattr(Path, "read_text", nothing)
         monkeypatch.setattr(command.platform, "processor", lambda: "")
         monkeypatch.setattr(command.platform, "machine", lambda: "riscv64")
-        assert command.machine("cpu")["processor"] == "riscv64"
+        assert command._processor() == "riscv64"
 
 
 def test_what_is_installed_is_said(monkeypatch):

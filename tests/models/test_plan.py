@@ -76,7 +76,7 @@ def test_resnet50_has_four_billion_multiply_adds():
 
 
 REAL = {
-    "unet2": (UNet2(config=UNet2Config(base_channels=8)), (2, 1, 144, 144)),
+    "unet2": (UNet2(config=UNet2Config(base_channels=8)), (2, 1, 160, 160)),
     "unet_film": (UNetFiLM(base_channels=4), (2, 17, 128, 128)),
     "resnet50": (ResNet50(base_channels=8), (2, 3, 192, 192)),
     "resnet_unet": (MODELS["resnet_unet"](base_channels=4), (1, 1, 192, 192)),

@@ -79,3 +79,37 @@ def test_the_rules_of_batch_norm_still_hold(rng):
 def test_relu_of_complex_numbers_is_not_in_place(rng):
     x = rng.standard_normal((2, 3)) + 1j
     np.testing.assert_array_equal(Remembering().relu_in_place(x), ops.relu(x))
+
+
+def test_relu_in_place_has_the_bits_of_relu_or_is_not_in_place(rng):
+    """float16 is widened, and then minus zero is zero; half of an array's columns have no memory of their own."""
+    run = Remembering()
+    for x in (np.array([-0.0, 3, -2], "float16"), rng.standard_normal((3, 4))[:, :2]):
+        before, y = x.copy(), run.relu_in_place(x)
+        assert y.tobytes() == ops.relu(before).tobytes()
+        assert x.tobytes() == before.tobytes()
+        dy = rng.standard_normal(x.shape).astype(x.dtype) if x.ndim == 1 else rng.standard_normal((3, 4))[:, 1:3]
+        kept, dx = dy.copy(), run.relu_backward_in_place(dy, before).x
+        assert dx.tobytes() == ops.relu_backward(kept, before).x.tobytes()
+
+
+class Careless(models.UNet2):
+    """A network whose first step is a ReLU of its input."""
+
+    def _forward(self, run, x):
+        return super()._forward(run, run.relu("first", x))
+
+    def _backward(self, run, grad):
+        return {"x": run.relu("first", super()._backward(run, grad)["x"])}
+
+
+def test_relu_of_an_input_leaves_it_alone(rng):
+    model = Careless(config=models.UNet2Config(base_channels=2))
+    state, x = model.init(rng, "float64"), rng.standard_normal((1, 1, 4, 6))
+    before = x.copy()
+    trace = model.trace(state, x)
+    assert x.tobytes() == before.tobytes()
+    v = rng.standard_normal(trace.output.shape)
+    kept = v.copy()
+    model.backward(state, trace, v)
+    assert v.tobytes() == kept.tobytes()

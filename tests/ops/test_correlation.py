@@ -254,6 +254,21 @@ def test_nan_stays_where_it_belongs(through, monkeypatch, rng):
     np.testing.assert_array_equal(np.isfinite(grad), np.isfinite(exact))
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_a_weight_that_is_no_number_spoils_what_it_reaches(stride, bad, rng):
+    """Zeros around the upstream gradient are no products: no zero times infinity where a pixel is under no such tap."""
+    x, weight = rng.standard_normal((2, 3, 6, 7)), rng.standard_normal((3, 2, 3, 3))
+    weight[1, 0, 0, 2] = bad
+    options = {"stride": stride, "padding": ((0, 1), (1, 0))}
+    y, exact = (f(x, weight, **options) for f in (ops.conv_transpose2d, spec.conv_transpose2d))
+    np.testing.assert_array_equal(np.isfinite(y), np.isfinite(exact.astype(float)))
+    assert not np.isfinite(y).all()
+    v = rng.standard_normal(ops.conv2d(y, weight, **options).shape)
+    grad, exact = (f(v, y, weight, **options).x for f in (ops.conv2d_backward, spec.conv2d_backward))
+    np.testing.assert_array_equal(np.isfinite(grad), np.isfinite(exact.astype(float)))
+
+
 def test_rounding_is_no_worse_than_one_products(rng):
     """Against the textbook: all columns of the image, one product."""
     x, weight = rng.standard_normal((1, 64, 40, 70)), rng.standard_normal((64, 64, 3, 3))

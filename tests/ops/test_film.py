@@ -49,9 +49,9 @@ def test_the_offset_is_added_to_gamma_and_has_no_gradient_of_its_own(rng):
     np.testing.assert_array_equal(one.gamma, zero.gamma)
 
 
-@pytest.mark.parametrize("size", [(4, 5), (1 << 15,), (1 << 17,)])  # less and more than the cache holds
+@pytest.mark.parametrize("size", [(4, 5), (1 << 16,), (1 << 18,)])  # less and more than the cache holds
 def test_each_sample_has_its_own_numbers_and_the_bits_that_it_has_alone(rng, size):
-    assert backend.BLOCK_ELEMENTS < 5 * (1 << 15)
+    assert backend.BLOCK_ELEMENTS < 5 * (1 << 16)
     x, gamma, beta = arguments(rng, (5, 3), size, "float32")
     dy = rng.standard_normal(x.shape).astype("float32")
     y, grads = ops.film(x, gamma, beta), ops.film_backward(dy, x, gamma, beta)

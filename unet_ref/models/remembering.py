@@ -87,7 +87,7 @@ class Remembering:
 
     def relu_in_place(self, x: Array) -> Array:
         """ReLU of an array that nobody else will read, in its own memory."""
-        if x.dtype.kind != "f":
+        if not _own_memory(x):
             return ops.relu(x)
         rows = x.reshape(-1)
 
@@ -99,13 +99,18 @@ class Remembering:
 
     def relu_backward_in_place(self, dy: Array, x: Array) -> ReluGrads:
         """Its gradient, in the memory of a ``dy`` that nobody else will read."""
-        return ReluGrads(gate(dy, x, dy))
+        return ReluGrads(gate(dy, x, dy)) if _own_memory(dy) else ops.relu_backward(dy, x)
 
 
 def _batch_norm_backward(x: Array, weight: Array, moments: normalize.Moments, dy: Array) -> BatchNormGrads:
     with quiet():
         dx, dweight, dbias = normalize.backward(rows(dy, 2), rows(x, 2), weight, EPS, normalize.BATCH, moments)
     return BatchNormGrads(dx.reshape(x.shape), dweight, dbias)
+
+
+def _own_memory(x: Array) -> bool:
+    """An array whose elements can be written one by one where they lie (float16 is widened, others chosen by hand)."""
+    return x.dtype.char in "fdg" and bool(x.flags.c_contiguous)
 
 
 def _plain(x: Array) -> bool:

@@ -57,7 +57,8 @@ class Forward:
 
         Nothing else reads the input of a ReLU in these networks: unless every activation is wanted, it is overwritten.
         """
-        in_place = getattr(self.ops, "relu_in_place", None) if self.record != "all" else None
+        ours = x.name in self.trace.steps and x.name not in self.trace.activations  # no input, and nobody waits for it
+        in_place = getattr(self.ops, "relu_in_place", None) if ours and self.record != "all" else None
         y = Activation(name, (in_place or self.ops.relu)(x.value))
         self._record(name, "relu", (y.value,), {}, (x,), y.shape)
         self.trace.keep(y)
@@ -196,7 +197,6 @@ class Backward:
     def relu(self, name: str, grad: Any) -> Any:
         """Zero where the output is; a gradient that nobody else reads is overwritten."""
         in_place = getattr(self.ops, "relu_backward_in_place", None) if grad is self.fresh and not self.record else None
-        self.fresh = None
         step = self._take(name, grad)
         return (in_place or self.ops.relu_backward)(grad, *step.arguments).x
 
@@ -239,6 +239,7 @@ class Backward:
         return getattr(self.ops, f"{step.op}_backward")(grad, *step.arguments, **step.options)
 
     def _take(self, name: str, grad: Any) -> Step:
+        self.fresh = None  # whoever reads it now is its one reader, and it is not kept alive here
         if self.record:
             self.activations[name] = grad
         step = self.trace.steps[name]

@@ -52,7 +52,8 @@ def correlate_adjoint(y: Array, weight: Array, window: Window, groups: int, bias
     ):  # else gathering takes the weight as it lies
         place(y, w, window, x, bias)
     else:
-        (scatter if cheaper_scattered(w, window) else gather)(y, w, window, x, bias)
+        spoils = weight.dtype != object and not on_device(weight) and may_be_nan(weight)
+        (scatter if spoils or cheaper_scattered(w, window) else gather)(y, w, window, x, bias)
     return x
 
 
@@ -105,7 +106,7 @@ def scatter(y: Array, weight: Array, window: Window, x: Array, bias: Array | Non
     matrix = weight.reshape(G, O, C * KH * KW).swapaxes(1, 2)
     xg, yg = x.reshape(len(x), G, C, *window.input), y.reshape(len(y), G, O, *window.output)
     runs, scratch = Runs(window, window.input, *(slice(0, size) for size in window.output)), Scratch(y)
-    mends = may_be_nan(weight)
+    mends = runs.pitch != runs.w and may_be_nan(weight)
 
     def work(task: tuple[int, slice]) -> None:
         n, channels = task
