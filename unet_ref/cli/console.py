@@ -29,8 +29,6 @@ def theirs(doing: str, code: int) -> Iterator[None]:
     """Somebody else's code runs: whatever it raises is said in a line, and ``sys.exit(0)`` there is no verdict."""
     try:
         yield
-    except CommandError:
-        raise
     except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it is, it is theirs
         raise CommandError(f"{doing} raised {type(error).__name__}: {error}", code) from None
 
