@@ -30,8 +30,7 @@ from unet_ref.check.table import OPERATIONS
 from unet_ref.judge import designed_cases, judge_implementation
 from unet_ref.judge.bank import BANK, applying
 from unet_ref.judge.diagnose import diagnose
-from unet_ref.judge.mistake import Arguments, right
-from unet_ref.judge.plant import plant, plant_pair
+from unet_ref.judge.plant import candidate, plant, plant_pair
 
 ATTEMPTS = 40  # at a pair that shows
 CASES = 12  # designed ones, for a report
@@ -101,23 +100,6 @@ def pairs(name, number, dtype, verbose):
                 total += judged(planted, verbose)
                 break
     return total
-
-
-def candidate(mistake, name):
-    """A forward and a backward pass with the mistake in them."""
-    names = list(designed_cases(name)[0].arguments.arrays)
-
-    def run(grad_output, arrays, options):
-        arguments = Arguments(name, dict(zip(names, arrays, strict=True)), options, grad_output)
-        return mistake(arguments) or right(arguments)
-
-    def forward(*arrays, **options):
-        return run(None, arrays, options).output
-
-    def backward(grad_output, *arrays, **options):
-        return run(grad_output, arrays, options).grads
-
-    return forward, backward
 
 
 def reports(name, dtype, verbose):

@@ -147,7 +147,7 @@ class TestDevice:
 
     @pytest.fixture
     def device(self, monkeypatch):
-        monkeypatch.setattr(command, "_need_device", lambda: None)
+        monkeypatch.setattr(command, "need_device", lambda: None)
 
     def test_tf32_is_off_on_both_sides(self, capsys, measured, device, torch):
         code, out, _ = run(capsys, "relu", "--device", "gpu", "--quick")

@@ -16,7 +16,8 @@ from unet_ref.judge.bank.conduct import HABITS
 from unet_ref.judge.bank.page import page
 from unet_ref.judge.bank.shipped import NOT_OURS, SHIPPED
 from unet_ref.judge.kills import Kills, kills, seen
-from unet_ref.judge.mistake import Arguments, Mistake, Results, right
+from unet_ref.judge.mistake import Mistake, Results, right
+from unet_ref.judge.plant import candidate
 from unet_ref.judge.report import CONDUCT
 
 ROOT = Path(__file__).parents[2]
@@ -75,23 +76,6 @@ def test_what_is_right_and_what_does_not_show_is_not_seen():
     assert seen(cases[0], [right]) == [False]
 
 
-def planted(mistake, name):
-    """A candidate with the mistake, forward and backward, as ``judge_implementation`` calls it."""
-    names = list(designed_cases(name)[0].arguments.arrays)
-
-    def run(grad_output, arrays, options):
-        arguments = Arguments(name, dict(zip(names, arrays, strict=True)), options, grad_output)
-        return mistake(arguments) or right(arguments)
-
-    def forward(*arrays, **options):
-        return np.array(run(None, arrays, options).output)
-
-    def backward(grad_output, *arrays, **options):
-        return run(grad_output, arrays, options).grads
-
-    return forward, backward
-
-
 @pytest.mark.parametrize("name", ["relu", "group_norm", "conv2d"])
 def test_the_table_says_what_the_judge_says(name):
     """A sample of its cells, through the front door."""
@@ -99,7 +83,7 @@ def test_the_table_says_what_the_judge_says(name):
     for mistake in rng.choice(np.array(applying(name), dtype=object), 4, replace=False):
         chosen = [cases[k] for k in rng.choice(len(cases), 3, replace=False)]
         table = kills(name, cases=chosen, mistakes=[mistake])
-        said = [not judge_case(case, *planted(mistake, name)).ok for case in chosen]
+        said = [not judge_case(case, *candidate(mistake, name)).ok for case in chosen]
         assert table.killed[0].tolist() == said, mistake.name
 
 
@@ -109,7 +93,7 @@ SAMPLE = [(entry, entry.operations[k % len(entry.operations)]) for k, entry in e
 @pytest.mark.parametrize(("entry", "name"), SAMPLE, ids=[f"{entry.name} in {name}" for entry, name in SAMPLE])
 def test_judge_implementation_catches_it(entry, name):
     seeing = (case for case in designed_cases(name) if seen(case, [entry])[0])
-    report = judge_implementation(name, *planted(entry, name), cases=itertools.islice(seeing, 2))
+    report = judge_implementation(name, *candidate(entry, name), cases=itertools.islice(seeing, 2))
     assert not report.ok
     assert report.score == 0
 

@@ -15,10 +15,9 @@ from typing import Any
 from ..bench import Job, Row, draw, growth, jobs, measure, report
 from ..models.state import write_beside
 from ..threads import get_num_threads
-from .console import BAD_FILE, HOLDS, USAGE, CommandError, progress, say
+from .console import BAD_FILE, HOLDS, USAGE, CommandError, need_device, progress, say
 from .doctor import examine
 from .names import KNOWN, check_names
-from .verify import _need_device
 
 OVERRIDES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 DTYPES = ("float32", "float64")
@@ -71,7 +70,7 @@ def _check(arguments: argparse.Namespace) -> None:
         if name in os.environ:
             raise CommandError(f"unset {name} first: it can halve the speed of NumPy's matrix product", USAGE)
     if arguments.device == "gpu":
-        _need_device()
+        need_device()
 
 
 def _measured(work: Sequence[tuple[Job, str]], arguments: argparse.Namespace) -> Iterator[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import re
 import shutil
@@ -31,6 +32,17 @@ def theirs(doing: str, code: int) -> Iterator[None]:
         yield
     except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it is, it is theirs
         raise CommandError(f"{doing} raised {type(error).__name__}: {error}", code) from None
+
+
+def need_device() -> None:
+    """A sentence where ``--device gpu`` cannot be had."""
+    try:
+        cupy = importlib.import_module("cupy")
+        cupy.cuda.runtime.getDeviceCount()
+    except ImportError:
+        raise CommandError("--device gpu needs CuPy (pip install 'unet-ref[cuda13]')", NO_BACKEND) from None
+    except Exception as error:  # noqa: BLE001 - CuPy's own error types exist only where CuPy is
+        raise CommandError(f"--device gpu: CuPy sees no device ({error})", NO_BACKEND) from None
 
 
 def say(message: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import difflib
 import importlib
 import json
 import multiprocessing
@@ -13,9 +12,23 @@ from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from ..check import OPERATIONS, Row, verify_state, verify_task
+from ..check import Row, verify_state, verify_task
 from ..models import MODELS
-from .console import BAD_FILE, FAILED, HOLDS, NO_BACKEND, USAGE, CommandError, human, paint, progress, say, table
+from .console import (
+    BAD_FILE,
+    FAILED,
+    HOLDS,
+    NO_BACKEND,
+    USAGE,
+    CommandError,
+    human,
+    need_device,
+    paint,
+    progress,
+    say,
+    table,
+)
+from .names import KNOWN, check_names
 from .network import create
 
 EXACT = ("dual numbers", "definition")  # the methods that compare with == where an operation's arithmetic allows it
@@ -48,15 +61,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check, print, and say by the exit code whether all holds."""
-    names = arguments.names or [*OPERATIONS, *MODELS]
-    known = [*OPERATIONS, *MODELS]
-    for name in names:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise CommandError(f"{name!r} is no operation or network{hint} Known: {', '.join(known)}", USAGE)
+    names = arguments.names or list(KNOWN)
+    check_names(names)
     if arguments.device == "gpu":
-        _need_device()
+        need_device()
     rows = (_at_state if arguments.state or arguments.input else _everything)(arguments, names)
     print(json.dumps(document(rows), indent=2) if arguments.json else report(rows, links=arguments.links))
     return HOLDS if all(row.holds for row in rows) else FAILED
@@ -96,16 +104,6 @@ def executor(arguments: argparse.Namespace) -> Iterator[Executor]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(arguments.workers, mp_context=context) as pool:
         yield pool
-
-
-def _need_device() -> None:
-    try:
-        cupy = importlib.import_module("cupy")
-        cupy.cuda.runtime.getDeviceCount()
-    except ImportError:
-        raise CommandError("--device gpu needs CuPy (pip install 'unet-ref[cuda13]')", NO_BACKEND) from None
-    except Exception as error:  # noqa: BLE001 - CuPy's own error types exist only where CuPy is
-        raise CommandError(f"--device gpu: CuPy sees no device ({error})", NO_BACKEND) from None
 
 
 def _at_state(arguments: argparse.Namespace, names: Sequence[str]) -> list[Row]:

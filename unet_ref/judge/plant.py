@@ -9,8 +9,9 @@ import numpy as np
 
 from ..check.table import OPERATIONS
 from .bank.memory import cast
+from .cases import designed_cases
 from .diagnose import composed
-from .mistake import Arguments, Base, Mistake, Results
+from .mistake import Arguments, Base, Mistake, Results, right
 from .trial import Observation, Trial, guarded
 
 TRIES, TRIES_OF_A_PAIR = 600, 60  # draws in all
@@ -35,6 +36,23 @@ def plant_pair(
 ) -> Planted | None:
     """Two mistakes at once, at arguments at which both show, and which neither explains alone."""
     return _first(operation, rng, dtype, (one, other), composed(one, other))
+
+
+def candidate(mistake: Mistake, operation: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Forward and backward with the mistake in them, as ``judge_implementation`` calls them; right where it cannot show."""
+    names = list(designed_cases(operation)[0].arguments.arrays)
+
+    def run(grad_output: Any, arrays: tuple[Any, ...], options: dict[str, Any]) -> Results:
+        arguments = Arguments(operation, dict(zip(names, arrays, strict=True)), options, grad_output)
+        return mistake(arguments) or right(arguments)
+
+    def forward(*arrays: Any, **options: Any) -> Any:
+        return np.array(run(None, arrays, options).output)  # never the argument's own memory
+
+    def backward(grad_output: Any, *arrays: Any, **options: Any) -> Any:
+        return run(grad_output, arrays, options).grads
+
+    return forward, backward
 
 
 def _first(

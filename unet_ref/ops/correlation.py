@@ -46,14 +46,11 @@ def correlate_adjoint(y: Array, weight: Array, window: Window, groups: int, bias
     """
     x = namespace(y).empty((len(y), groups * weight.shape[1], *window.input), dtype=y.dtype)
     w = weight.reshape(groups, len(weight) // groups, *weight.shape[1:])
-    if window.disjoint and (window.kernel, window.stride) != (
-        (1, 1),
-        (1, 1),
-    ):  # else gathering takes the weight as it lies
+    single = window.kernel == window.stride == (1, 1)  # gathering takes the weight as it lies
+    if window.disjoint and not single:
         place(y, w, window, x, bias)
     else:
-        spoils = weight.dtype != object and not on_device(weight) and may_be_nan(weight)
-        (scatter if spoils or cheaper_scattered(w, window) else gather)(y, w, window, x, bias)
+        (scatter if cheaper_scattered(w, window) or spoils_zeros(w) else gather)(y, w, window, x, bias)
     return x
 
 
@@ -67,6 +64,11 @@ def cheaper_scattered(weight: Array, window: Window) -> bool:
     pixels = math.prod(window.output)
     strided = window.stride != (1, 1) and ROWS * pixels * weight.itemsize <= MOST_BYTES
     return window.kernel != (1, 1) and (strided or 8 * pixels < weight.shape[1])
+
+
+def spoils_zeros(weight: Array) -> bool:
+    """Whether the zeros that pixels collect from outside ``y`` may become NaN (a device is not waited for)."""
+    return weight.dtype != object and not on_device(weight) and may_be_nan(weight)
 
 
 def place(y: Array, weight: Array, window: Window, x: Array, bias: Array | None) -> None:

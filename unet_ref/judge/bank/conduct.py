@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
@@ -95,7 +96,7 @@ def added_up_from_call_to_call(function: Function) -> Function:
     kept: dict[Any, Any] = {}
 
     def summed(*arguments: Any, **options: Any) -> Any:
-        count = iter(range(1 << 20))
+        count = itertools.count()
 
         def add(array: Any) -> Any:
             key = next(count), array.shape
@@ -113,7 +114,7 @@ def one_buffer_for_all_calls(function: Function) -> Function:
     kept: dict[Any, Any] = {}
 
     def reused(*arguments: Any, **options: Any) -> Any:
-        count = iter(range(1 << 20))
+        count = itertools.count()
 
         def write(array: Any) -> Any:
             memory = kept.setdefault((next(count), array.shape), np.empty(array.shape, array.dtype))
@@ -130,7 +131,7 @@ def one_buffer_for_all_calls(function: Function) -> Function:
 @_habit("Add in one order: no atomic additions, no tuning by the clock.")
 def other_bits_in_another_call(function: Function) -> Function:
     """The order of a sum differs from call to call, and with it the last bit."""
-    calls = iter(range(1 << 20))
+    calls = itertools.count()
 
     def shaken(*arguments: Any, **options: Any) -> Any:
         step = next(calls) % 2
