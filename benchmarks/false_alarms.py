@@ -1,21 +1,27 @@
-"""False alarms: drawn cases (not the designed ones) on engines that are right, judged by computed bounds.
+"""False alarms: calls that Hypothesis draws (not the designed ones), on engines that are right, judged by computed bounds.
 
     python benchmarks/false_alarms.py [CASES] [ENGINE ...]     10000 cases on torch, onnxruntime and jax by default
 
-Draws are those of the table of operations, their numbers times 1, 1/64 or 50, with random upstream gradients, rounded to
-the dtype. ``CASES`` are judged ones: what an engine has no option for is drawn, refused and not counted. ``unet_ref`` is
-an engine here too, in every dtype. Printed: for each engine and dtype the verdicts, then everything that is not "exact"
-or "within rounding", by kind: a bug, or wrong conduct, in an engine that is right would be a false alarm.
+Calls are those of ``unet_ref.check.strategies``, with random upstream gradients. ``CASES`` are judged ones: what an engine
+has no option for is drawn, refused and not counted. ``unet_ref`` is an engine here too, in every dtype. Each engine runs
+in a process of its own, so that a compiler that ends the process is an answer like any other. Printed: for each engine
+and dtype the verdicts, then everything that is not "exact" or "within rounding", by kind: a bug, or wrong conduct, in an
+engine that is right would be a false alarm.
 """
 
+import multiprocessing
 import sys
-import zlib
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 
+import hypothesis
 import numpy as np
+from ourselves import DRAWN, Ourselves
 
-import unet_ref
-from unet_ref import ops
+from unet_ref.check.bounds import PROFILES
+from unet_ref.check.strategies import calls
 from unet_ref.check.table import OPERATIONS
 from unet_ref.judge import engines
 from unet_ref.judge.cases import DesignedCase
@@ -23,22 +29,13 @@ from unet_ref.judge.implementation import judge_case
 from unet_ref.judge.mistake import Arguments
 
 SHARE = {"torch": 0.5, "onnxruntime": 0.35, "jax": 0.15}  # JAX compiles every shape
-SIZES = (1.0, 1 / 64, 50.0)
-FATAL = {("jax", 915)}  # draws at which the compiler of JAX 0.10.2 ends the process: docs/engines.md
-
-
-class Ourselves:
-    """The package's own operations, as an engine."""
-
-    DTYPES = ("float32", "float64", "float16")
-
-    @staticmethod
-    def version():
-        return f"unet_ref {unet_ref.__version__}"
-
-    @staticmethod
-    def pair(name, layout, dtype):  # noqa: ARG004  those of every engine
-        return getattr(ops, name), getattr(ops, f"{name}_backward", None)
+STEADY = hypothesis.settings(
+    database=None,
+    deadline=None,
+    phases=[hypothesis.Phase.generate],  # a finding is counted, not shrunk
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
+DIES = "ends the process"
 
 
 def library_of(engine):
@@ -48,35 +45,75 @@ def library_of(engine):
     return engines.module(engine), ("float32", "float64")
 
 
-def drawn(operation, dtype, seed):
-    """A case of the table, as a case of the judge."""
-    rng = np.random.default_rng([zlib.crc32(operation.name.encode()), seed])
-    size = SIZES[rng.integers(len(SIZES))]
-    cast = operation.draw(rng).map(lambda array: (size * array).astype(dtype))
-    upstream = None
-    if operation.backward is not None:
-        shape = np.shape(operation.forward(**cast.arrays, **cast.options))
-        upstream = np.asarray(rng.standard_normal(shape)).astype(dtype)
-    label = f"draw {seed}, numbers times {size:.3g}"
-    return DesignedCase(label, Arguments(operation.name, cast.arrays, cast.options, upstream))
+def functions(engine, name, dtype):
+    """Forward and backward; ``None`` for what the engine does not have."""
+    return library_of(engine)[0].pair(name, "contiguous", dtype)
+
+
+def outcome_of(engine, name, dtype, call):
+    """The outcome of one call and, where something speaks against the engine, the whole story."""
+    if dtype not in PROFILES:
+        return Ourselves.outcome(name, dtype, call)
+    # contiguous: a reshaped array comes out of a pickle in another layout, which is for the designed cases
+    case = DesignedCase("drawn", Arguments(name, *call).map(partial(np.array, order="C")))
+    result = judge_case(case, *functions(engine, name, dtype), profile=dtype)
+    return result.outcome, "" if result.ok else f"{result}\n{call}"
+
+
+class Apart:
+    """A process that may be ended by what it runs, and is then started anew."""
+
+    def __init__(self):
+        self.pool = self._new()
+
+    def _new(self):
+        return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+
+    def __call__(self, function, *arguments):
+        try:
+            return self.pool.submit(function, *arguments).result()
+        except BrokenProcessPool:
+            self.pool = self._new()
+            return DIES, f"{function.__name__} {arguments}"
 
 
 def run(engine, count):
-    """That many judged cases, in turn over operations and dtypes; how they came out, and what is not ok."""
-    library, dtypes = library_of(engine)
-    names = [name for name in OPERATIONS if library.pair(name, "contiguous", "float32")[0]]
-    outcomes, others, judged, k = Counter(), [], 0, 0
-    while judged < count:
-        k += (engine, k) in FATAL
-        name, dtype = names[k // len(dtypes) % len(names)], dtypes[k % len(dtypes)]
-        result = judge_case(drawn(OPERATIONS[name], dtype, k), *library.pair(name, "contiguous", dtype), profile=dtype)
-        outcomes[dtype, result.outcome] += 1
-        judged, k = judged + (not result.skipped), k + 1
-        if judged % 250 == 0:
-            print(f"{engine}: {judged} judged, {k} drawn, {len(others)} not ok", file=sys.stderr, flush=True)
-        if not result.ok:
-            others.append((name, dtype, result))
+    """That many judged calls, shared out to operations and dtypes; how they came out, and what is not ok."""
+    dtypes, apart = library_of(engine)[1], Apart()
+    pairs = [(name, dtype) for name in OPERATIONS if functions(engine, name, "float32")[0] for dtype in dtypes]
+    outcomes, others = Counter(), []
+    for k, (name, dtype) in enumerate(pairs):
+        quota = -(-(count - outcomes.total()) // (len(pairs) - k))  # with the share of those that an engine refused
+        for outcome, story in drawn(quota, k, name, dtype, partial(apart, outcome_of, engine, name, dtype)):
+            outcomes[dtype, outcome] += 1
+            if story:
+                others.append((name, dtype, outcome, story))
+        print(
+            f"{engine}: {name}, {dtype}: {outcomes.total()} judged, {len(others)} not ok", file=sys.stderr, flush=True
+        )
     return outcomes, others
+
+
+def drawn(quota, seed, name, dtype, judged):
+    """``judged`` of ``quota`` calls that are not refused."""
+    found = []
+    strategy = calls(name, DRAWN.get(dtype, dtype))
+    while len(found) < quota:
+        seed += 1000
+
+        @hypothesis.seed(seed)
+        @hypothesis.settings(STEADY, max_examples=quota - len(found))
+        @hypothesis.given(strategy)
+        def each(call):
+            outcome, story = judged(call)
+            hypothesis.assume(outcome != "skipped")
+            found.append((outcome, story))
+
+        try:
+            each()
+        except hypothesis.errors.Unsatisfiable:  # the engine refuses nearly all
+            break
+    return found[:quota]
 
 
 def main():
@@ -85,13 +122,12 @@ def main():
     for engine in chosen:
         count = round(total * (SHARE[engine] if len(chosen) > 1 else 1))
         outcomes, others = run(engine, count)
-        print(f"{library_of(engine)[0].version()}: {count} cases judged")
+        print(f"{library_of(engine)[0].version()}: {outcomes.total()} cases judged")
         for (dtype, outcome), number in sorted(outcomes.items()):
-            print(f"  {dtype:8} {outcome:18} {number}")
-        kinds = Counter((name, dtype, result.outcome) for name, dtype, result in others)
-        for (name, dtype, outcome), number in kinds.items():
-            first = next(r for n, d, r in others if (n, d, r.outcome) == (name, dtype, outcome))
-            print(f"  {number} x {outcome}: {name}, {dtype}; the first:\n{first}", flush=True)
+            print(f"  {dtype:10} {outcome:18} {number}")
+        for kind, number in Counter(other[:3] for other in others).items():
+            first = next(story for *other, story in others if tuple(other) == kind)
+            print(f"  {number} x {kind[2]}: {kind[0]}, {kind[1]}; the first:\n{first}", flush=True)
 
 
 if __name__ == "__main__":

@@ -284,6 +284,22 @@ def test_a_gradient_through_a_tanh_is_looser_arithmetic(rng):
     assert judge("glu", [x], {}, x[:, :4] * s, dy, grads).verdict == "bug"
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_subnormal_numbers_taken_as_zero_are_looser_arithmetic(dtype):
+    """ReLU as XLA has it on CPUs: it reads 6e-45 as 0. Nothing else hides behind that."""
+    tiny = np.finfo(dtype).smallest_subnormal
+    x = np.array([[[-1.5, tiny, 4 * tiny, 2.5, -tiny]]], dtype)
+    arguments = Arguments("relu", {"x": x}, {}, np.array([[[0.5, 3, -2, 0.25, 7]]], dtype))
+    results = right(arguments.with_arrays(x=np.where(abs(x) < 1e-30, 0, x).astype(dtype)))
+    verdict = judged(arguments, results, dtype)
+    assert verdict.verdict == "looser arithmetic"
+    assert {t.arithmetic for t in verdict.tensors} == {f"{dtype}, subnormal numbers taken as zero"}
+    assert "subnormal numbers taken as zero" in " ".join(str(verdict).split())
+    assert judged(arguments, changed(results, at=(0, 0, 3)), dtype).verdict == "bug"
+    assert judged(arguments, results._replace(output=results.output[..., 1:]), dtype).verdict == "bug"
+    assert judged(arguments, right(arguments), dtype).verdict == "exact"
+
+
 def test_constants_in_float32_are_looser_arithmetic(rng):
     """Gelu of ONNX Runtime and onnx.reference in float64; a constant with a wrong digit is a bug."""
     x = rng.standard_normal((4, 9))

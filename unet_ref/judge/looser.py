@@ -68,3 +68,17 @@ def stored(expected: Array, kind: Profile) -> Array:
         if kind.dtype == "bfloat16":
             return rounded(expected, SHORT_BITS["bfloat16"])
         return expected.astype(kind.dtype)
+
+
+def flushed(arguments: Arguments, kind: Profile) -> Arguments | None:
+    """The call with zeros in place of numbers too small for hardware that is set to be quick; ``None`` without any."""
+    small = False
+
+    def flush(array: Array) -> Array:
+        nonlocal small
+        tiny = (array != 0) & (np.abs(array) < kind.tiny)
+        small = small or bool(tiny.any())
+        return np.where(tiny, array.dtype.type(0), array)
+
+    zeros = arguments.map(flush)
+    return zeros if small else None
