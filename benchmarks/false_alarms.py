@@ -97,7 +97,7 @@ def run(engine, count):
 def drawn(quota, seed, name, dtype, judged):
     """``judged`` of ``quota`` calls that are not refused."""
     found = []
-    strategy = calls(name, DRAWN.get(dtype, dtype))
+    strategy = calls(name, DRAWN.get(dtype, dtype), tiny=True)
     while len(found) < quota:
         seed += 1000
 

@@ -29,6 +29,9 @@ R = TypeVar("R")
 # float16 .. longdouble, complex for complex steps, object for exact scalars
 DTYPES = ("e", "f", "d", "g", "F", "D", "O")
 
+BUFFER = 1024  # elements: what takes longer than a row of so many does not notice
+ROW, SHORT = 4096, 16  # so many products at the most are added up in one go; where there are fewer, it does not pay
+ZEROS = 1 << 16  # in an array of zeros: more would fill the cache
 BLOCK_ELEMENTS = 1 << 18  # what passes over an image work on at a time: with fewer, threads wait for each other
 
 
@@ -97,7 +100,7 @@ def operation(*, indices: tuple[str, ...] = ()) -> Callable[[Callable[P, R]], Ca
             given = [*zip(arrays, args, strict=False), *((name, kwargs[name]) for name in arrays if name in kwargs)]
             given = [(name, value) for name, value in given if value is not None or name not in optional]
             dtype = check_arrays(label, _flat((name, value) for name, value in given if name not in indices))
-            with quiet():
+            with settings():
                 if dtype is None or dtype.char != "e":
                     return function(*args, **kwargs)
                 wide = [_cast(value, "float32") for value in args]
@@ -136,6 +139,21 @@ def _cast(value: Any, dtype: str) -> Any:
 def quiet() -> contextlib.AbstractContextManager[Any]:
     """Floating-point warnings off (CuPy has none)."""
     return np.errstate(all="ignore")
+
+
+@contextlib.contextmanager
+def settings() -> Iterator[None]:
+    """How the operations want NumPy, in this thread and in its helpers: quiet, and with short buffers.
+
+    Where one factor belongs to a whole row, NumPy writes it out to a buffer again and again if the buffer is longer than
+    the row: three passes for one.
+    """
+    with quiet():
+        before = np.setbufsize(BUFFER)
+        try:
+            yield
+        finally:
+            np.setbufsize(before)
 
 
 # --- shims: what NumPy does not do for exact scalars, or CuPy does otherwise ---------------------------------------
@@ -243,9 +261,43 @@ def _bits(x: Array) -> str | None:
     return names.get(x.dtype.itemsize) if isinstance(x, np.ndarray) and x.dtype != object else None
 
 
+def positive(x: Array, out: Array) -> Array:
+    """``max(x, 0)`` of a row of real numbers, NaN stays; ``out`` may be ``x``.
+
+    NumPy's ``maximum`` takes an array of zeros five times as fast as the number 0.
+    """
+    if on_device(x) or x.size < ROW:
+        return namespace(x).maximum(x, x.dtype.type(0), out=out)
+    zeros = np.zeros(min(x.size, ZEROS), dtype=x.dtype)
+    for start in range(0, x.size, ZEROS):
+        some = x[start : start + ZEROS]
+        np.maximum(some, zeros[: len(some)], out=out[start : start + ZEROS])
+    return out
+
+
 def may_be_nan(x: Array) -> bool:
     """Whether ``x`` may hold NaN or infinities: one pass, and no wait for a device, which may always."""
-    return on_device(x) or x.dtype == object or not np.isfinite(x.sum())
+    if on_device(x) or x.dtype == object:
+        return True
+    return not np.isfinite(row_sums(x.reshape(1, -1) if x.flags.c_contiguous else x).sum())
+
+
+def row_sums(x: Array, y: Array | None = None) -> Array:
+    """``x (..., L)``, or ``x * y``, summed along the last axis: ``(..., 1)``.
+
+    BLAS adds up products four times as fast as NumPy adds up numbers. Piece by piece, and then the pieces: so sums of
+    many numbers are as exact as NumPy's, which halves them again and again.
+    """
+    if on_device(x) or x.dtype.char not in "fd" or x.shape[-1] < SHORT:
+        return (x if y is None else x * y).sum(axis=-1, keepdims=True)
+    L = x.shape[-1]
+    ones = np.ones(min(L, ROW), dtype=x.dtype)
+    if L <= ROW:
+        return np.vecdot(x, ones if y is None else y)[..., None]
+    whole = L - L % ROW
+    pieces = [array[..., :whole].reshape(*array.shape[:-1], -1, ROW) for array in (x, y) if array is not None]
+    total = np.vecdot(pieces[0], ones if y is None else pieces[1]).sum(axis=-1)
+    return (total + np.vecdot(x[..., whole:], ones[: L - whole] if y is None else y[..., whole:]))[..., None]
 
 
 def on_device(x: Array) -> bool:

@@ -19,6 +19,8 @@ from .operation import Operation
 from .table import OPERATIONS
 
 SIZES = (1.0, 1 / 64, 50.0)  # what the numbers of a call are multiplied by: weights are small, images large
+TINY = st.floats(-8, 8, width=32)  # all that float32 holds
+NUMBERS = st.just(0.0) | st.floats(2.0**-8, 8, width=16) | st.floats(-8, -(2.0**-8), width=16)
 CHOSEN = 8  # of so many integers each is a choice; more (the classes of a batch) come from a seed that is one
 
 
@@ -30,8 +32,10 @@ class Call(NamedTuple):
     grad_output: Array | None
 
 
-def calls(name: str, dtype: Any = "float32") -> st.SearchStrategy[Call]:
+def calls(name: str, dtype: Any = "float32", *, tiny: bool = False) -> st.SearchStrategy[Call]:
     """Valid arguments of the operation ``name`` in a floating dtype, with an upstream gradient.
+
+    ``tiny``: whether subnormal numbers are drawn too, of which rounding can leave nothing (a verdict is then "vacuous").
 
     >>> from hypothesis import given
     >>> from unet_ref import judge, ops
@@ -42,11 +46,11 @@ def calls(name: str, dtype: Any = "float32") -> st.SearchStrategy[Call]:
     ...     judge.assert_agrees("avg_pool2d", call.arrays, call.options, mine)
     >>> test_mine()
     """
-    return st.composite(_call)(OPERATIONS[name], np.dtype(dtype))
+    return st.composite(_call)(OPERATIONS[name], np.dtype(dtype), TINY if tiny else NUMBERS)
 
 
-def _call(draw: st.DrawFn, operation: Operation, dtype: np.dtype[Any]) -> Call:
-    rng, size = Chosen(draw), draw(st.sampled_from(SIZES))
+def _call(draw: st.DrawFn, operation: Operation, dtype: np.dtype[Any], numbers: st.SearchStrategy[float]) -> Call:
+    rng, size = Chosen(draw, numbers), draw(st.sampled_from(SIZES))
     case = operation.draw(rng).map(lambda array: (size * array).astype(dtype))  # type: ignore[arg-type]
     if operation.backward is None:
         return Call(*case, None)
@@ -59,11 +63,11 @@ class Chosen:
     """What the draws of the table use of ``numpy.random.Generator``, made of Hypothesis's choices.
 
     Arrays of numbers are of one of three kinds: normal ones from a seed; small whole ones, which are often equal or
-    zero; any that float32 holds, up to 8, tiny ones too.
+    zero; any of ``numbers``.
     """
 
-    def __init__(self, draw: st.DrawFn) -> None:
-        self.draw = draw
+    def __init__(self, draw: st.DrawFn, numbers: st.SearchStrategy[float]) -> None:
+        self.draw, self.numbers = draw, numbers
 
     def integers(self, low: int, high: int | None = None, size: Any = None) -> Any:
         """Each a choice, where they are few."""
@@ -89,7 +93,7 @@ class Chosen:
             return self._seeded().standard_normal(size)
         if kind == "whole":
             return self._seeded().integers(-3, 4, size).astype(np.float64)
-        return self.draw(hnp.arrays(np.float64, size, elements=st.floats(-8, 8, width=32)))
+        return self.draw(hnp.arrays(np.float64, size, elements=self.numbers))
 
     def normal(self, loc: float = 0.0, scale: float = 1.0, size: Any = ()) -> Any:
         """``loc + scale * standard_normal``."""

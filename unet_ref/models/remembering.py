@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .. import ops
-from ..backend import Array, blocks, namespace, quiet
+from ..backend import Array, positive, settings
 from ..ops import normalize
 from ..ops.batch_norm_running_stats import running_stats
 from ..ops.gelu import with_slope
@@ -25,7 +25,6 @@ from ..spec.batch_norm import BatchNormGrads
 from ..spec.gelu import GeluGrads
 from ..spec.max_pool2d import MaxPool2dGrads
 from ..spec.relu import ReluGrads
-from ..threads import parallel
 
 EPS, MOMENTUM = 1e-5, 0.1  # PyTorch's defaults, which all networks use
 
@@ -51,7 +50,7 @@ class Remembering:
         if not training or not _plain(x):
             return None
         ops.batch_norm(x[:0], weight, bias, running_mean, running_var, training=True)  # the rules of the arguments
-        with quiet():
+        with settings():
             y, moments = normalize.forward(rows(x, 2), weight, bias, EPS, normalize.BATCH)
             M = x.shape[0] * math.prod(x.shape[2:])
             buffers = running_stats(moments, M, running_mean, running_var, MOMENTUM)
@@ -64,7 +63,7 @@ class Remembering:
         window = pool_window(
             "max_pool2d", x.shape, options["kernel_size"], options.get("stride"), options.get("padding", 0), 1, False
         )
-        with quiet():
+        with settings():
             y, taps = choose(x, window)
 
         def backward(dy: Array) -> MaxPool2dGrads:
@@ -76,11 +75,11 @@ class Remembering:
         """The slope in place of the input: both come out of one evaluation."""
         if x.dtype.char == "e":
             return None
-        with quiet():
+        with settings():
             y, slope = with_slope(x)
 
         def backward(dy: Array) -> GeluGrads:
-            with quiet():
+            with settings():
                 return GeluGrads(dy * slope)
 
         return Remembered(y, backward)
@@ -89,12 +88,7 @@ class Remembering:
         """ReLU of an array that nobody else will read, in its own memory."""
         if not _own_memory(x):
             return ops.relu(x)
-        rows = x.reshape(-1)
-
-        def work(part: slice) -> None:
-            namespace(x).maximum(rows[part], x.dtype.type(0), out=rows[part])
-
-        parallel(work, blocks(x.size, 1, x))
+        positive(x.reshape(-1), out=x.reshape(-1))
         return x
 
     def relu_backward_in_place(self, dy: Array, x: Array) -> ReluGrads:
@@ -103,7 +97,7 @@ class Remembering:
 
 
 def _batch_norm_backward(x: Array, weight: Array, moments: normalize.Moments, dy: Array) -> BatchNormGrads:
-    with quiet():
+    with settings():
         dx, dweight, dbias = normalize.backward(rows(dy, 2), rows(x, 2), weight, EPS, normalize.BATCH, moments)
     return BatchNormGrads(dx.reshape(x.shape), dweight, dbias)
 

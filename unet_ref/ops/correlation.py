@@ -21,12 +21,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from ..backend import Array, may_be_nan, namespace, on_device
+from ..backend import Array, may_be_nan, namespace, on_device, row_sums
 from .im2col import MOST_BYTES, Scratch, Tile, each, parts, tiles
 from .runs import Runs, runs_of
 from .slide import OUTPUTS, slide
 from .window import Window, contiguous
 
+FEW_PIXELS = 1024  # of an image, whose products for a block of channels then take less than 3 MB
 ROWS = 576  # of columns, where they are cut by channels: 64 channels of 3 x 3 taps
 LANES = 16  # tasks of a sum over tiles
 LANES_BYTES, LANES_TERMS = 32 << 20, 512  # memory for their sums, and the terms of each at least
@@ -58,12 +59,13 @@ def cheaper_scattered(weight: Array, window: Window) -> bool:
     """Whether products should go to their pixels, or pixels collect their products.
 
     Where they meet, they are added in memory. But to collect takes a transposed copy of the weight, which is dearer for
-    an image of far fewer pixels than channels; and with a stride it takes a small product for each position in it, where
-    scattering has one, of which it holds all pixels.
+    an image of few pixels and many channels, whose tiles are too small for a fast product; and with a stride it takes a
+    small product for each position in it, where scattering has one, of which it holds all pixels.
     """
-    pixels = math.prod(window.output)
+    pixels, O = math.prod(window.output), weight.shape[1]
     strided = window.stride != (1, 1) and ROWS * pixels * weight.itemsize <= MOST_BYTES
-    return window.kernel != (1, 1) and (strided or 8 * pixels < weight.shape[1])
+    deep = 8 * pixels < O or (pixels <= FEW_PIXELS and O >= OUTPUTS)
+    return window.kernel != (1, 1) and (strided or deep)
 
 
 def spoils_zeros(weight: Array) -> bool:
@@ -166,8 +168,10 @@ def correlate_bias(y: Array) -> Array:
     """``y (N,O,H',W')`` -> ``(O,)``: conv's gradient of bias, the sum over samples and pixels."""
     total = namespace(y).empty(y.shape[1], dtype=y.dtype)
 
+    rows = y.reshape(*y.shape[:2], math.prod(y.shape[2:]))
+
     def work(channels: slice) -> None:
-        total[channels] = y[:, channels].sum(axis=(0, 2, 3))
+        total[channels] = row_sums(rows[:, channels]).sum(axis=(0, 2))
 
     each(work, [slice(None)] if on_device(y) else parts(y.shape[1], 16), y)
     return total

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numbers import Real
 from typing import Any
 
-from ..backend import Array, constant, namespace, operation
+from ..backend import Array, constant, namespace, operation, row_sums
 from ..errors import ShapeError
 from ..spec.film import FilmGrads
 from ..threads import parallel
@@ -74,10 +74,9 @@ def film_backward(grad_output: Array, x: Array, gamma: Array, beta: Array, *, of
     dgamma, dbeta = (xp.zeros(pixels.shape[:3], dtype=x.dtype) for _ in range(2))  # (N, C, 1)
 
     def work(tile: Tile) -> None:
-        part = xp.multiply(dy[tile], pixels[tile], out=dx[tile])
-        dgamma[tile] = part.sum(axis=3)
-        dbeta[tile] = dy[tile].sum(axis=3)
-        xp.multiply(dy[tile], scale[tile], out=part)
+        dgamma[tile] = row_sums(dy[tile], pixels[tile])[..., 0]
+        dbeta[tile] = row_sums(dy[tile])[..., 0]
+        xp.multiply(dy[tile], scale[tile], out=dx[tile])
 
     parallel(work, tiles(pixels))
     return FilmGrads(dx.reshape(x.shape), dgamma.reshape(gamma.shape), dbeta.reshape(beta.shape))

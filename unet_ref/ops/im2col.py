@@ -56,14 +56,21 @@ def tiles(N: int, output: Pair, pixel_bytes: int, like: Array, shares: int = SHA
         pixels = min(max(TILE_BYTES // pixel_bytes, LEAST_PIXELS), MOST_PIXELS, MOST_BYTES // pixel_bytes)
     pixels = max(1, pixels)
     samples = min(-(-N // shares), pixels // (H * W)) or 1
-    rows, columns = parts(H, max(1, pixels // W)), parts(W, pixels)
+    rows, columns = parts(H, max(1, pixels // W), multiple=SHARES), parts(W, pixels)
     return [Tile(n, i, j) for n in parts(N, samples, even=False) for i in rows for j in columns]
 
 
-def parts(size: int, most: int, *, even: bool = True) -> list[slice]:
-    """``range(size)`` in slices of at most ``most``: as few as possible, of like sizes, or all but the last full."""
-    step = -(-size // -(-size // most)) if even and size else most
-    return [slice(start, min(size, start + step)) for start in range(0, size, step)]
+def parts(size: int, most: int, *, even: bool = True, multiple: int = 1) -> list[slice]:
+    """``range(size)`` in slices of at most ``most``: as few as possible, of like sizes, or all but the last full.
+
+    ``multiple``: of how many there should be, if there is more than one.
+    """
+    if not even:
+        return [slice(start, min(size, start + most)) for start in range(0, size, most)]
+    count = -(-size // most)
+    if count > 1:
+        count = min(size, -(-count // multiple) * multiple)
+    return [slice(size * k // count, size * (k + 1) // count) for k in range(count)]
 
 
 def each(work: Callable[[T], None], tasks: list[T], like: Array, products: float = math.inf) -> None:

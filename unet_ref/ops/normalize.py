@@ -20,7 +20,7 @@ import math
 from numbers import Real
 from typing import Any, NamedTuple
 
-from ..backend import Array, constant, divide, namespace, sqrt
+from ..backend import Array, constant, divide, namespace, row_sums, sqrt
 from ..errors import ShapeError
 from ..threads import parallel
 from .tiles import Tile, tiles
@@ -50,25 +50,29 @@ def unknown(x: Array, axes: Axes) -> Moments:
     return Moments(*(xp.zeros(shape, dtype=x.dtype) for _ in range(3)))
 
 
-def measure(x: Array, axes: Axes, moments: Moments, scratch: Array) -> Array:
-    """Fill in the moments of ``x``, and return ``x`` without its mean; ``scratch`` is overwritten.
+def measure(x: Array, axes: Axes, moments: Moments, out: Array) -> Array:
+    """Fill in the moments of ``x``, and ``out`` with ``x`` without its mean.
 
     The mean of ``x - mean`` is what the first sum rounded away. Taken off as well, it leaves every digit in place
     however far the mean lies from 0, since the difference of neighbouring floating-point numbers is exact.
     """
-    xp, M = namespace(x), math.prod(x.shape[axis] for axis in axes)
-    moments.mean[...] = divide(x.sum(axis=axes, keepdims=True), M)
-    d = x - moments.mean
-    rest = divide(d.sum(axis=axes, keepdims=True), M)
+    M = math.prod(x.shape[axis] for axis in axes)
+
+    def mean(*factors: Array) -> Array:
+        return divide(row_sums(*factors).sum(axis=axes, keepdims=True), M)
+
+    moments.mean[...] = mean(x)
+    d = namespace(x).subtract(x, moments.mean, out=out)
+    rest = mean(d)
     d -= rest
-    moments.rest[...] = xp.where(rest == rest, rest, 0)  # noqa: PLR0124  an infinite mean has no further digits
-    moments.variance[...] = divide(xp.multiply(d, d, out=scratch).sum(axis=axes, keepdims=True), M)
+    moments.rest[...] = namespace(x).where(rest == rest, rest, 0)  # noqa: PLR0124  an infinite mean has no further digits
+    moments.variance[...] = mean(d, d)
     return d
 
 
-def centred(x: Array, moments: Moments) -> Array:
-    """``x`` without its mean, where that is known."""
-    d = x - moments.mean
+def centred(x: Array, moments: Moments, out: Array) -> Array:
+    """Fill ``out`` with ``x`` without its mean, where that is known."""
+    d = namespace(x).subtract(x, moments.mean, out=out)
     if moments.rest is not None:
         d -= moments.rest
     return d
@@ -79,7 +83,7 @@ def measured(x: Array, axes: Axes) -> Moments:
     moments = unknown(x, axes)
 
     def work(tile: Tile) -> None:
-        measure(x[tile], axes, moments.at(tile), scratch=namespace(x).empty_like(x[tile]))
+        measure(x[tile], axes, moments.at(tile), out=namespace(x).empty_like(x[tile]))
 
     parallel(work, tiles(x, whole_batch=axes == BATCH))
     return moments
@@ -94,16 +98,15 @@ def forward(
     x: Array, weight: Array | None, bias: Array | None, eps: Any, axes: Axes, frozen: Moments | None = None
 ) -> tuple[Array, Moments]:
     """``y (N, G, D, L)``, and the moments that it was made with: those of ``x``, or ``frozen`` ones."""
-    xp = namespace(x)
     moments = frozen or unknown(x, axes)
     weight, bias = by_channel(x, weight), by_channel(x, bias)
-    y = xp.empty_like(x)
+    y = namespace(x).empty_like(x)
 
     def work(tile: Tile) -> None:
-        m, part = moments.at(tile), y[tile]
-        d = measure(x[tile], axes, m, scratch=part) if frozen is None else centred(x[tile], m)
+        m = moments.at(tile)
+        part = measure(x[tile], axes, m, y[tile]) if frozen is None else centred(x[tile], m, y[tile])
         r = reciprocal_root(m.variance, eps)
-        xp.multiply(d, r if weight is None else r * weight[tile[1]], out=part)
+        part *= r if weight is None else r * weight[tile[1]]
         if bias is not None:
             part += bias[tile[1]]
 
@@ -128,12 +131,12 @@ def backward(
 
     def work(tile: Tile) -> None:
         m, part = moments.at(tile), dx[tile]
-        d = centred(x[tile], m) if known else measure(x[tile], axes, m, scratch=part)
+        d = xp.empty_like(part)
+        d = centred(x[tile], m, d) if known else measure(x[tile], axes, m, d)
         r = reciprocal_root(m.variance, eps)
         w = 1 if weight is None else weight[tile[1]]
-        xp.multiply(dy[tile], d, out=part)
-        s1 = sum_dy[tile] = dy[tile].sum(axis=3, keepdims=True)
-        s2 = sum_dy_xhat[tile] = part.sum(axis=3, keepdims=True) * r
+        s1 = sum_dy[tile] = row_sums(dy[tile])
+        s2 = sum_dy_xhat[tile] = row_sums(dy[tile], d) * r
         xp.multiply(dy[tile], r * w, out=part)
         if not frozen:  # dx = r * (w*dy - S1/M - xhat * S2/M) with the sums S1 of w*dy, S2 of w*dy*xhat
             d *= r * r * divide((w * s2).sum(axis=axes, keepdims=True), M)

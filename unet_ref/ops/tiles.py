@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
-from ..backend import Array, blocks, namespace
+from ..backend import Array, namespace, on_device
+from ..threads import get_num_threads
+from .im2col import parts
 
 Tile = tuple[slice, slice]
+
+ALONE, LEAST, MOST = 2 << 20, 1 << 20, 4 << 20  # bytes: for one thread; of a tile
 
 
 def rows(x: Array, lead: int, groups: int = 0) -> Array:
@@ -20,14 +23,28 @@ def rows(x: Array, lead: int, groups: int = 0) -> Array:
     return namespace(x).ascontiguousarray(x).reshape(N, G, C // G if G else 1, math.prod(x.shape[lead:]))
 
 
-def tiles(x: Array, *, whole_batch: bool = False) -> Iterator[Tile]:
-    """Slices of samples and of groups of ``x (N, G, D, L)`` that fill the cache; none where ``x`` is empty.
+def tiles(x: Array, *, whole_batch: bool = False) -> list[Tile]:
+    """Slices of samples and of groups of ``x (N, G, D, L)``; none where ``x`` is empty.
 
-    A group of a sample is never cut; with ``whole_batch`` neither is a group of the whole batch.
+    A group of a sample is never cut; with ``whole_batch`` neither is a group of the whole batch. So no sum depends on
+    where a tile ends.
     """
-    N, G, D, L = x.shape
+    N, G, _, _ = x.shape
     if x.size == 0:
-        return
-    for samples in [slice(0, N)] if whole_batch else blocks(N, G * D * L, x):
-        for groups in blocks(G, N * D * L if whole_batch else D * L, x):
-            yield samples, groups
+        return []
+    count = _count(x)
+    samples = [slice(0, N)] if whole_batch else parts(N, -(-N // count))
+    groups = parts(G, -(-G // -(-count // len(samples))))
+    return [(n, g) for n in samples for g in groups]
+
+
+def _count(x: Array) -> int:
+    """How many tiles: one of what is small, or on a GPU; else a whole number for each thread, which stay in the cache.
+
+    A norm is many passes, and after each a thread waits for the interpreter's lock. Passes must be long to be worth it.
+    """
+    if on_device(x) or x.nbytes <= ALONE:
+        return 1
+    threads = get_num_threads()
+    size: int = x.nbytes
+    return min(threads * -(-size // (threads * MOST)), size // LEAST)
