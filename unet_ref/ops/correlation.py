@@ -22,7 +22,7 @@ import math
 from collections.abc import Iterator
 
 from ..backend import Array, may_be_nan, namespace, on_device, row_sums
-from .im2col import MOST_BYTES, Scratch, Tile, each, parts, tiles
+from .im2col import MOST_BYTES, SHARES, Scratch, Tile, each, parts, tiles
 from .runs import Runs, runs_of
 from .slide import OUTPUTS, slide
 from .window import Window, contiguous
@@ -189,12 +189,13 @@ def correlate_weight(y: Array, x: Array, window: Window, groups: int) -> Array:
     turned = O < OUTPUTS  # BLAS is faster with the longer side first; the result is then small, and quickly turned back
     shape = (G, C * KH * KW, O) if turned else (G, O, C * KH * KW)
 
-    blocks = parts(C, C if on_device(x) else max(1, ROWS // (KH * KW)))
+    terms = len(x) * math.prod(window.output) // LANES_TERMS  # more lanes, and their sum would take as long as they do
+    alone = terms < 2 and not on_device(x)  # one lane: channels must make the tasks
+    blocks = parts(C, C if on_device(x) else max(1, min(ROWS // (KH * KW), -(-C // SHARES) if alone else C)))
     shares = max(1, LANES // (4 * len(blocks) or 1))
     pixels = tiles(len(x), window.output, x.itemsize * G * KH * KW * -(-C // max(1, len(blocks))), x, shares)
     room = LANES_BYTES // max(1, x.itemsize * math.prod(shape))
     places = runs_of(window, window.input, pixels)
-    terms = len(x) * math.prod(window.output) // LANES_TERMS  # more lanes, and their sum would take as long as they do
     lanes = max(1, min(LANES // max(1, len(blocks)), len(pixels), room, terms))
     sums, scratch = xp.zeros((lanes, *shape), dtype=x.dtype), Scratch(x)
 
