@@ -1,0 +1,108 @@
+"""Sums and comparisons in the form that NumPy is fast at, and the settings that it is asked for."""
+
+import math
+import threading
+
+import numpy as np
+import pytest
+
+import unet_ref
+from unet_ref import backend, ops
+from unet_ref.ops import tiles
+
+
+@pytest.mark.parametrize("L", [1, 5, 16, 100, 4096, 4097, 3 * 4096, 20_001])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sums_of_rows_are_as_exact_as_sums_can_be(dtype, L, rng):
+    """Of numbers and of products, of rows that lie apart: against sums without rounding, within that of ``log2`` steps."""
+    x, y = (rng.standard_normal((2, 3, L + 3)).astype(dtype)[..., :L] for _ in "xy")
+    for found, terms in ((backend.row_sums(x), x), (backend.row_sums(x, y), x.astype(np.longdouble) * y)):
+        assert (found.shape, found.dtype) == ((2, 3, 1), dtype)
+        exact = np.array([[math.fsum(row) for row in rows] for rows in terms.astype(float)])
+        size = np.abs(terms).sum(axis=-1).astype(float)
+        assert np.all(np.abs(found[..., 0] - exact) <= 4 * np.finfo(dtype).eps * size)
+
+
+@pytest.mark.parametrize("L", [20, 5000])
+def test_sums_of_other_numbers(L, rng):
+    x, y = (rng.integers(-9, 9, (2, L)) for _ in "xy")
+    z = x + 1j * y
+    np.testing.assert_array_equal(backend.row_sums(z, z)[..., 0], (z * z).sum(axis=-1))  # not conjugated
+    for dtype in (object, np.longdouble):
+        a, b = x.astype(dtype), y.astype(dtype)
+        np.testing.assert_array_equal(backend.row_sums(a, b)[..., 0], (x * y).sum(axis=-1))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [0, 4095, 4096, 9000])
+def test_a_number_that_is_none_is_seen_wherever_it_is(bad, place, rng):
+    x = rng.standard_normal((3, 3001)).astype("float32")
+    assert not backend.may_be_nan(x)
+    assert not backend.may_be_nan(x[:, ::2])
+    x.flat[place] = bad
+    assert backend.may_be_nan(x)
+    assert backend.may_be_nan(x.T)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "longdouble"])
+def test_positive_is_maximum_however_many_there_are(dtype, rng):
+    """Sample by sample or all together: the same bits, those of zeros and NaN too."""
+    x = rng.standard_normal(2 * backend.ZEROS + 3).astype(dtype)
+    x[::1000], x[7::1000], x[11::1000], x[13::1000] = -0.0, np.nan, np.inf, -np.inf
+    expected = np.maximum(x, x.dtype.type(0))
+    together = backend.positive(x, np.empty_like(x))
+    pieces = [backend.positive(piece, np.empty_like(piece)) for piece in np.split(x, range(1001, x.size, 1001))]
+    np.testing.assert_array_equal(together, expected)
+    np.testing.assert_array_equal(np.signbit(together), np.signbit(expected))
+    np.testing.assert_array_equal(np.signbit(np.concatenate(pieces)), np.signbit(expected))
+    assert backend.positive(x, x) is x
+    np.testing.assert_array_equal(x, expected)
+
+
+def test_operations_ask_for_short_buffers_and_leave_numpy_as_it_was():
+    seen = []
+
+    def probe():
+        with backend.settings():
+            seen.append((np.getbufsize(), np.geterr()["over"]))
+
+    before = np.getbufsize(), np.geterr()
+    thread = threading.Thread(target=probe)
+    probe()
+    thread.start()
+    thread.join()
+    assert seen == [(backend.BUFFER, "ignore")] * 2
+    with pytest.raises(ZeroDivisionError), backend.settings():
+        raise ZeroDivisionError
+    assert (np.getbufsize(), np.geterr()) == before
+
+
+@pytest.mark.parametrize("whole_batch", [False, True])
+@pytest.mark.parametrize(
+    "shape", [(3, 5, 2, 60_001), (1, 7, 1, 90_000), (40, 1, 1, 30_000), (2, 3, 1, 4), (0, 3, 1, 4)]
+)
+def test_tiles_cover_everything_once(monkeypatch, shape, whole_batch):
+    x = np.zeros(shape)
+    for threads in (1, 2, 16):
+        monkeypatch.setattr(tiles, "get_num_threads", lambda threads=threads: threads)
+        count = np.zeros(shape[:2], dtype=int)
+        for tile in tiles.tiles(x, whole_batch=whole_batch):
+            count[tile] += 1
+            assert not whole_batch or tile[0] == slice(0, shape[0])
+        assert np.all(count == 1)
+        assert threads == 1 or x.nbytes < 4 * tiles.ALONE or len(tiles.tiles(x)) > 1
+
+
+def test_norms_have_the_same_bits_for_any_number_of_threads(rng):
+    """Of arrays that are cut into several tiles."""
+    x, dy = (rng.standard_normal((3, 6, 211, 190)).astype("float32") + 3 for _ in "xy")
+    weight, bias = (rng.standard_normal(6).astype("float32") for _ in "wb")
+    found, before = [], unet_ref.get_num_threads()
+    for threads in (1, 2, 5):
+        unet_ref.set_num_threads(threads)
+        batch = ops.batch_norm(x, weight, bias, training=True), *ops.batch_norm_backward(dy, x, weight, training=True)
+        group = ops.group_norm(x, weight, num_groups=3), *ops.group_norm_backward(dy, x, weight, num_groups=3)
+        scaled = ops.film_backward(dy, x, x[:, :, 0, 0].copy(), x[:, :, 0, 1].copy())
+        found.append([array.tobytes() for array in (*batch, *group, *scaled) if array is not None])
+    unet_ref.set_num_threads(before)
+    assert found[1:] == found[:1] * 2
