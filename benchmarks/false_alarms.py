@@ -18,9 +18,8 @@ from functools import partial
 
 import hypothesis
 import numpy as np
-from ourselves import DRAWN, Ourselves
+from ourselves import PARTS, Ourselves, beside_definition
 
-from unet_ref.check.bounds import PROFILES
 from unet_ref.check.strategies import calls
 from unet_ref.check.table import OPERATIONS
 from unet_ref.judge import engines
@@ -35,7 +34,6 @@ STEADY = hypothesis.settings(
     phases=[hypothesis.Phase.generate],  # a finding is counted, not shrunk
     suppress_health_check=list(hypothesis.HealthCheck),
 )
-DIES = "ends the process"
 
 
 def library_of(engine):
@@ -52,11 +50,13 @@ def functions(engine, name, dtype):
 
 def outcome_of(engine, name, dtype, call):
     """The outcome of one call and, where something speaks against the engine, the whole story."""
-    if dtype not in PROFILES:
-        return Ourselves.outcome(name, dtype, call)
     # contiguous: a reshaped array comes out of a pickle in another layout, which is for the designed cases
-    case = DesignedCase("drawn", Arguments(name, *call).map(partial(np.array, order="C")))
-    result = judge_case(case, *functions(engine, name, dtype), profile=dtype)
+    arguments = Arguments(name, *call).map(partial(np.array, order="C"))
+    if dtype == "longdouble":
+        return beside_definition(arguments)
+    result = judge_case(
+        DesignedCase("drawn", arguments), *functions(engine, name, dtype), profile=PARTS.get(dtype, dtype)
+    )
     return result.outcome, "" if result.ok else f"{result}\n{call}"
 
 
@@ -74,7 +74,7 @@ class Apart:
             return self.pool.submit(function, *arguments).result()
         except BrokenProcessPool:
             self.pool = self._new()
-            return DIES, f"{function.__name__} {arguments}"
+            return "ends the process", f"{function.__name__} {arguments}"
 
 
 def run(engine, count):
@@ -97,7 +97,7 @@ def run(engine, count):
 def drawn(quota, seed, name, dtype, judged):
     """``judged`` of ``quota`` calls that are not refused."""
     found = []
-    strategy = calls(name, DRAWN.get(dtype, dtype), tiny=True)
+    strategy = calls(name, PARTS.get(dtype, dtype), tiny=True)
     while len(found) < quota:
         seed += 1000
 

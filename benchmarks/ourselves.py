@@ -6,25 +6,30 @@ bound of the arithmetic. Complex numbers on the real axis must have the real res
 and nothing beside the axis.
 """
 
+import sys
+from pathlib import Path
+
 import mpmath
 import numpy as np
 
 import unet_ref
 from unet_ref import ops
+from unet_ref.backend import _cast
 from unet_ref.check.bounds.profiles import LONGDOUBLE
 from unet_ref.check.error_bound import error_bound, ratio
 from unet_ref.check.table import OPERATIONS
-from unet_ref.judge.cases import DesignedCase
-from unet_ref.judge.implementation import judge_case
-from unet_ref.judge.mistake import Arguments, Results, by_name, right
+from unet_ref.judge.mistake import Results, by_name, right
 
-DRAWN = {"longdouble": "longdouble", "complex64": "float32", "complex128": "float64"}  # in what their calls are drawn
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from every_operation import mpf
+
+PARTS = {"complex64": "float32", "complex128": "float64"}  # the arithmetic of their parts
 
 
 class Ourselves:
-    """``pair`` for the judge, ``outcome`` for the dtypes that it has no profile for."""
+    """An engine, as those in ``unet_ref.judge.engines``."""
 
-    DTYPES = ("float16", "float32", "float64", *DRAWN)
+    DTYPES = ("float16", "float32", "float64", "longdouble", *PARTS)
 
     @staticmethod
     def version():
@@ -32,16 +37,8 @@ class Ourselves:
 
     @staticmethod
     def pair(name, layout, dtype):  # noqa: ARG004  those of every engine
-        return getattr(ops, name), getattr(ops, f"{name}_backward", None)
-
-    @staticmethod
-    def outcome(name, dtype, call):
-        arguments = Arguments(name, *call)
-        if dtype == "longdouble":
-            return beside_definition(arguments)
-        case = DesignedCase("drawn", arguments)
-        result = judge_case(case, *on_the_axis(name, dtype), profile=DRAWN[dtype])
-        return result.outcome, "" if result.ok else f"{result}\n{call}"
+        pair = getattr(ops, name), getattr(ops, f"{name}_backward", None)
+        return [function and on_the_axis(function, dtype) for function in pair] if dtype in PARTS else pair
 
 
 def beside_definition(arguments):
@@ -52,15 +49,8 @@ def beside_definition(arguments):
     got = right(arguments).tensors()
     with mpmath.workdps(40):
         expected = defined(arguments.map(mpf)).tensors()
-        shares = {
-            key: float(
-                np.max(
-                    ratio(np.asarray(mpf(array) - expected[key], np.longdouble), np.longdouble(0), limits[key]),
-                    initial=0,
-                )
-            )
-            for key, array in got.items()
-        }
+        errors = {key: np.asarray(mpf(array) - expected[key], np.longdouble) for key, array in got.items()}
+    shares = {key: float(ratio(error, np.longdouble(0), limits[key]).max(initial=0)) for key, error in errors.items()}
     worst = max(shares.values())
     return ("within rounding", "") if worst <= 1 else ("bug", f"{name}: {shares} of the bound\n{arguments}")
 
@@ -75,38 +65,20 @@ def defined(arguments):
     return Results(output, by_name(grads, arrays))
 
 
-def mpf(array):
-    """The same numbers in mpmath's arithmetic, exactly: of a longdouble both halves."""
-    array = np.asarray(array)
-    high = array.astype(np.float64)
-    exact = np.frompyfunc(lambda value: mpmath.mpf(float(value)), 1, 1)
-    return np.asarray(exact(high) + exact(array - high), dtype=object)
-
-
-def on_the_axis(name, dtype):
-    """Forward and backward in complex numbers whose imaginary parts are 0, for the judge of their real parts."""
-
-    def through(function):
-        def called(*arrays, **options):
-            return real(function(*(complex_(array) for array in arrays), **options))
-
-        return called
-
-    def complex_(value):
-        if isinstance(value, tuple):
-            return tuple(complex_(item) for item in value)
-        return value if value is None or value.dtype.kind != "f" else value.astype(dtype)
+def on_the_axis(function, dtype):
+    """The function in complex numbers whose imaginary parts are 0, for the judge of their real parts."""
 
     def real(value):
-        if hasattr(value, "_fields"):
-            return type(value)(*(real(item) for item in value))
         if isinstance(value, tuple):
-            return tuple(real(item) for item in value)
+            parts = [real(item) for item in value]
+            return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
         if value is None:
             return None
-        assert value.dtype == dtype, f"{name}: {value.dtype} for {dtype}"
-        assert not value.imag.any(), f"{name}: imaginary parts of up to {abs(value.imag).max()}"
+        assert value.dtype == dtype, f"{value.dtype} for {dtype}"
+        assert not value.imag.any(), f"imaginary parts of up to {abs(value.imag).max()}"
         return value.real.copy()
 
-    backward = getattr(ops, f"{name}_backward", None)
-    return through(getattr(ops, name)), None if backward is None else through(backward)
+    def called(*arrays, **options):
+        return real(function(*_cast(arrays, dtype), **options))
+
+    return called

@@ -1,5 +1,6 @@
 """What the tests that go over the whole table of operations share."""
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -65,3 +66,11 @@ def cast(case, dtype):
 def bits(*values):
     """Shape, dtype and bytes of every array: equal exactly where the arrays are, sign of zero and NaN included."""
     return [(np.shape(array), array.dtype, array.tobytes()) for array in flat(*values)]
+
+
+def mpf(array):
+    """The same numbers in mpmath's arithmetic, exactly; of a longdouble both halves."""
+    high = np.frompyfunc(lambda value: mpmath.mpf(float(value)), 1, 1)
+    real = array.real
+    rest = real - real.astype(np.float64).astype(real.dtype)
+    return np.asarray(high(real) + high(rest), dtype=object)

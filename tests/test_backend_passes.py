@@ -6,8 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-import unet_ref
-from unet_ref import backend, ops
+from unet_ref import backend, ops, threads
 from unet_ref.ops import tiles
 
 
@@ -83,26 +82,25 @@ def test_operations_ask_for_short_buffers_and_leave_numpy_as_it_was():
 )
 def test_tiles_cover_everything_once(monkeypatch, shape, whole_batch):
     x = np.zeros(shape)
-    for threads in (1, 2, 16):
-        monkeypatch.setattr(tiles, "get_num_threads", lambda threads=threads: threads)
+    for many in (1, 2, 16):
+        monkeypatch.setattr(threads._threads, "said", many)
         count = np.zeros(shape[:2], dtype=int)
         for tile in tiles.tiles(x, whole_batch=whole_batch):
             count[tile] += 1
             assert not whole_batch or tile[0] == slice(0, shape[0])
         assert np.all(count == 1)
-        assert threads == 1 or x.nbytes < 4 * tiles.ALONE or len(tiles.tiles(x)) > 1
+        assert many == 1 or x.nbytes < 4 * tiles.ALONE or len(tiles.tiles(x)) > 1
 
 
-def test_norms_have_the_same_bits_for_any_number_of_threads(rng):
+def test_norms_have_the_same_bits_for_any_number_of_threads(monkeypatch, rng):
     """Of arrays that are cut into several tiles."""
     x, dy = (rng.standard_normal((3, 6, 211, 190)).astype("float32") + 3 for _ in "xy")
     weight, bias = (rng.standard_normal(6).astype("float32") for _ in "wb")
-    found, before = [], unet_ref.get_num_threads()
-    for threads in (1, 2, 5):
-        unet_ref.set_num_threads(threads)
+    found = []
+    for count in (1, 2, 5):
+        monkeypatch.setattr(threads._threads, "said", count)
         batch = ops.batch_norm(x, weight, bias, training=True), *ops.batch_norm_backward(dy, x, weight, training=True)
         group = ops.group_norm(x, weight, num_groups=3), *ops.group_norm_backward(dy, x, weight, num_groups=3)
         scaled = ops.film_backward(dy, x, x[:, :, 0, 0].copy(), x[:, :, 0, 1].copy())
         found.append([array.tobytes() for array in (*batch, *group, *scaled) if array is not None])
-    unet_ref.set_num_threads(before)
     assert found[1:] == found[:1] * 2

@@ -290,14 +290,18 @@ def row_sums(x: Array, y: Array | None = None) -> Array:
     """
     if on_device(x) or x.dtype.char not in "fd" or x.shape[-1] < SHORT:
         return (x if y is None else x * y).sum(axis=-1, keepdims=True)
-    L = x.shape[-1]
-    ones = np.ones(min(L, ROW), dtype=x.dtype)
-    if L <= ROW:
-        return np.vecdot(x, ones if y is None else y)[..., None]
-    whole = L - L % ROW
-    pieces = [array[..., :whole].reshape(*array.shape[:-1], -1, ROW) for array in (x, y) if array is not None]
-    total = np.vecdot(pieces[0], ones if y is None else pieces[1]).sum(axis=-1)
-    return (total + np.vecdot(x[..., whole:], ones[: L - whole] if y is None else y[..., whole:]))[..., None]
+    factors = (x,) if y is None else (x, y)
+    count, over = divmod(x.shape[-1], ROW)
+    if count == 0:
+        return _dots(*factors)[..., None]
+    pieces = (array[..., : count * ROW].reshape(*array.shape[:-1], count, ROW) for array in factors)
+    total = _dots(*pieces).sum(axis=-1)
+    return (total + _dots(*(array[..., x.shape[-1] - over :] for array in factors)))[..., None]
+
+
+def _dots(x: Array, y: Array | None = None) -> Array:
+    """The dot product of each row of ``x (..., L)`` with that of ``y``, or with ones: ``(...)``."""
+    return np.vecdot(x, np.ones(x.shape[-1], dtype=x.dtype) if y is None else y)
 
 
 def on_device(x: Array) -> bool:

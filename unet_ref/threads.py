@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 AWAKE = 3e-4  # seconds
+NUMBERS = np.linspace(1, 2, 4096)
+let_others: Callable[[], object] = getattr(os, "sched_yield", lambda: time.sleep(0))  # who share this core
 
 
 def set_num_threads(count: int) -> None:
@@ -144,13 +146,9 @@ def _wait(future: Future[None]) -> None:
     """Until it is done: for a moment awake, since to be woken takes as long as many a task."""
     deadline = time.perf_counter() + AWAKE
     while not future.done() and time.perf_counter() < deadline:
-        np.sqrt(_NUMBERS)  # some microseconds without the interpreter's lock, which the helpers need
-        _let_others()
+        np.sqrt(NUMBERS)  # some microseconds without the interpreter's lock, which the helpers need
+        let_others()
     future.exception()
-
-
-_NUMBERS = np.linspace(1, 2, 4096)
-_let_others: Callable[[], object] = getattr(os, "sched_yield", lambda: time.sleep(0))  # who share this core
 
 
 class _Threads:

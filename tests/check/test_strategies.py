@@ -11,12 +11,6 @@ from unet_ref.check.strategies import NUMBERS, Chosen, calls
 from unet_ref.check.table import OPERATIONS
 
 
-def flat(arrays):
-    return [
-        piece for array in arrays for piece in (array if isinstance(array, tuple) else (array,)) if piece is not None
-    ]
-
-
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "longdouble"])
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_calls_are_valid_in_every_dtype(name, dtype):

@@ -16,6 +16,7 @@ from every_operation import (
     flat,
     gradients,
     inputs,
+    mpf,
     output_and_gradients,
     upstream,
     y_of,
@@ -24,14 +25,6 @@ from every_operation import (
 from unet_ref.check.operation import Case
 
 LONGDOUBLE = np.dtype(np.longdouble).name
-
-
-def mpf(array):
-    """The same numbers in mpmath's arithmetic, exactly; of a longdouble both halves."""
-    high = np.frompyfunc(lambda value: mpmath.mpf(float(value)), 1, 1)
-    real = array.real
-    rest = real - real.astype(np.float64).astype(real.dtype)
-    return np.asarray(high(real) + high(rest), dtype=object)
 
 
 @SEEDS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -74,25 +74,27 @@ def verdict_on(
     bench = Bench(arguments, profile, input_error)
     host = {name: on_host(value) for name, value in aligned(got, bench.ladder.names()).items()}
     tensors = tuple(bench.weigh(name, value) for name, value in host.items() if name in bench.ladder.names())
-    tensors = tuple(_flushed(bench, host, tensors))
+    tensors = _flushed(bench, host, tensors)
     verdict = Verdict(arguments, bench.ladder.base.name, tensors, got=host, ladder=bench.ladder)
-    if verdict.verdict != "bug" or not diagnosed:
+    if verdict.verdict != BUG or not diagnosed:
         return verdict
     return replace(verdict, diagnosis=cause(arguments, host, bench.ladder))
 
 
-def _flushed(bench: Bench, host: dict[str, Array], tensors: Sequence[TensorVerdict]) -> Iterator[TensorVerdict]:
+def _flushed(bench: Bench, host: dict[str, Array], tensors: tuple[TensorVerdict, ...]) -> tuple[TensorVerdict, ...]:
     """The verdicts, where subnormal numbers alone are the reason for what is wrong: much hardware takes them as zero."""
-    arguments = flushed(bench.arguments, bench.ladder.base)
-    zeros = None if arguments is None else Bench(arguments, bench.ladder.base, bench.input_error)
-    for found in tensors:
-        if zeros is not None and found.verdict == BUG and found.elements:
-            again = zeros.weigh(found.tensor, host[found.tensor])
-            if again.verdict in (EXACT, ROUNDING):
-                arithmetic = f"{bench.ladder.base.title}, subnormal numbers taken as zero"
-                yield replace(found, verdict=LOOSER, note="", arithmetic=arithmetic)
-                continue
-        yield found
+    base, wrong = bench.ladder.base, any(found.verdict == BUG for found in tensors)
+    arguments = flushed(bench.arguments, base) if wrong else None
+    if arguments is None:
+        return tensors
+    zeros, arithmetic = Bench(arguments, base, bench.input_error), f"{base.title}, subnormal numbers taken as zero"
+
+    def again(found: TensorVerdict) -> TensorVerdict:
+        if found.verdict != BUG or zeros.weigh(found.tensor, host[found.tensor]).verdict not in (EXACT, ROUNDING):
+            return found
+        return replace(found, verdict=LOOSER, note="", arithmetic=arithmetic)
+
+    return tuple(map(again, tensors))
 
 
 def call(

@@ -99,7 +99,7 @@ def place(y: Array, weight: Array, window: Window, x: Array, bias: Array | None)
 
     if not window.tiles:  # some pixels are under no tap
         x[...] = 0 if bias is None else bias[:, None, None]
-    blocks = parts(C, max(1, ROWS // (KH * KW)))
+    blocks = channel_blocks(C, window)
     pixels = tiles(len(x), window.output, x.itemsize * G * KH * KW * -(-C // max(1, len(blocks))), x)
     each(work, [(tile, channels) for tile in pixels for channels in blocks], x, y.size * C * KH * KW)
 
@@ -130,7 +130,7 @@ def scatter(y: Array, weight: Array, window: Window, x: Array, bias: Array | Non
             xg[n, :, channels, r, q] += runs.phase(pixels, number)[..., i, j]
 
     x[...] = 0 if bias is None else bias[:, None, None]
-    blocks = parts(C, max(1, ROWS // (KH * KW)))  # tiles of one image would meet in pixels: so tasks are channels
+    blocks = channel_blocks(C, window)  # tiles of one image would meet in pixels: so tasks are channels
     each(work, [(n, channels) for n in range(len(x)) for channels in blocks], x, y.size * C * KH * KW)
 
 
@@ -164,10 +164,15 @@ def phases(window: Window, axis: int) -> Iterator[tuple[slice, slice, int, int, 
         yield slice(first, None, s), flipped, -(-(size - first) // s), d * step // s, (d * last - first - before) // s
 
 
+def channel_blocks(C: int, window: Window, least: int = 1) -> list[slice]:
+    """``C`` channels in blocks, whose taps take up to ``ROWS`` rows of a matrix; ``least`` of them if there can be."""
+    KH, KW = window.kernel
+    return parts(C, max(1, min(ROWS // (KH * KW), -(-C // least))))
+
+
 def correlate_bias(y: Array) -> Array:
     """``y (N,O,H',W')`` -> ``(O,)``: conv's gradient of bias, the sum over samples and pixels."""
     total = namespace(y).empty(y.shape[1], dtype=y.dtype)
-
     rows = y.reshape(*y.shape[:2], math.prod(y.shape[2:]))
 
     def work(channels: slice) -> None:
@@ -190,8 +195,8 @@ def correlate_weight(y: Array, x: Array, window: Window, groups: int) -> Array:
     shape = (G, C * KH * KW, O) if turned else (G, O, C * KH * KW)
 
     terms = len(x) * math.prod(window.output) // LANES_TERMS  # more lanes, and their sum would take as long as they do
-    alone = terms < 2 and not on_device(x)  # one lane: channels must make the tasks
-    blocks = parts(C, C if on_device(x) else max(1, min(ROWS // (KH * KW), -(-C // SHARES) if alone else C)))
+    # with one lane, channels must make the tasks
+    blocks = [slice(0, C)] if on_device(x) else channel_blocks(C, window, SHARES if terms < 2 else 1)
     shares = max(1, LANES // (4 * len(blocks) or 1))
     pixels = tiles(len(x), window.output, x.itemsize * G * KH * KW * -(-C // max(1, len(blocks))), x, shares)
     room = LANES_BYTES // max(1, x.itemsize * math.prod(shape))

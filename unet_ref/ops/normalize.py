@@ -131,8 +131,8 @@ def backward(
 
     def work(tile: Tile) -> None:
         m, part = moments.at(tile), dx[tile]
-        d = xp.empty_like(part)
-        d = centred(x[tile], m, d) if known else measure(x[tile], axes, m, d)
+        memory = xp.empty_like(part)
+        d = centred(x[tile], m, memory) if known else measure(x[tile], axes, m, memory)
         r = reciprocal_root(m.variance, eps)
         w = 1 if weight is None else weight[tile[1]]
         s1 = sum_dy[tile] = row_sums(dy[tile])
