@@ -230,6 +230,9 @@ def real(x: Array) -> Array:
     return x.real if x.dtype.kind == "c" else x
 
 
+# --- passes over many numbers, in the form that NumPy is fast at ---------------------------------------------------
+
+
 def keep(mask: Array, x: Array, out: Array | None = None) -> Array:
     """``x`` where ``mask`` holds, zero elsewhere: ``where(mask, x, 0)``, infinity and NaN dropped too.
 
@@ -302,6 +305,9 @@ def row_sums(x: Array, y: Array | None = None) -> Array:
 def _dots(x: Array, y: Array | None = None) -> Array:
     """The dot product of each row of ``x (..., L)`` with that of ``y``, or with ones: ``(...)``."""
     return np.vecdot(x, np.ones(x.shape[-1], dtype=x.dtype) if y is None else y)
+
+
+# --- what a host and a device do differently -----------------------------------------------------------------------
 
 
 def on_device(x: Array) -> bool:
