@@ -18,7 +18,7 @@ from unet_ref.backend import _cast
 from unet_ref.check.bounds.profiles import LONGDOUBLE
 from unet_ref.check.error_bound import error_bound, ratio
 from unet_ref.check.table import OPERATIONS
-from unet_ref.judge.mistake import Results, by_name, right
+from unet_ref.judge.mistake import Results, by_name, each_array, right
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from every_operation import mpf
@@ -68,17 +68,12 @@ def defined(arguments):
 def on_the_axis(function, dtype):
     """The function in complex numbers whose imaginary parts are 0, for the judge of their real parts."""
 
-    def real(value):
-        if isinstance(value, tuple):
-            parts = [real(item) for item in value]
-            return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
-        if value is None:
-            return None
-        assert value.dtype == dtype, f"{value.dtype} for {dtype}"
-        assert not value.imag.any(), f"imaginary parts of up to {abs(value.imag).max()}"
-        return value.real.copy()
+    def real(array):
+        assert array.dtype == dtype, f"{array.dtype} for {dtype}"
+        assert not array.imag.any(), f"imaginary parts of up to {abs(array.imag).max()}"
+        return array.real.copy()
 
     def called(*arrays, **options):
-        return real(function(*_cast(arrays, dtype), **options))
+        return each_array(function(*_cast(arrays, dtype), **options), real)
 
     return called

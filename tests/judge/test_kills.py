@@ -76,6 +76,12 @@ def test_what_is_right_and_what_does_not_show_is_not_seen():
     assert seen(cases[0], [right]) == [False]
 
 
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_candidate_is_right_where_its_mistake_cannot_show(name):
+    never = Mistake("never", (name,), "Shows nowhere.", "Nothing to mend.", lambda arguments, base: None)
+    assert judge_implementation(name, *candidate(never, name), cases=designed_cases(name)[:3]).ok
+
+
 @pytest.mark.parametrize("name", ["relu", "group_norm", "conv2d"])
 def test_the_table_says_what_the_judge_says(name):
     """A sample of its cells, through the front door."""

@@ -75,6 +75,14 @@ def right(arguments: Arguments) -> Results:
     return Results(output, by_name(grads, arrays))
 
 
+def each_array(results: Any, change: Callable[[Any], Any]) -> Any:
+    """A result with every array in it changed: one array, a tuple, a named tuple with absent ones."""
+    if isinstance(results, tuple):
+        found = [each_array(item, change) for item in results]
+        return type(results)(*found) if hasattr(results, "_fields") else tuple(found)
+    return None if results is None else change(np.asarray(results))
+
+
 def by_name(grads: Any, arrays: Mapping[str, Any]) -> dict[str, Any]:
     """Gradients in any form that a backward pass returns them in, by argument name, without the absent ones."""
     if hasattr(grads, "_asdict"):

@@ -11,7 +11,7 @@ from ..check.table import OPERATIONS
 from .bank.memory import cast
 from .cases import designed_cases
 from .diagnose import composed
-from .mistake import Arguments, Base, Mistake, Results, right
+from .mistake import Arguments, Base, Mistake, Results, each_array, right
 from .trial import Observation, Trial, guarded
 
 TRIES, TRIES_OF_A_PAIR = 600, 60  # draws in all
@@ -47,7 +47,7 @@ def candidate(mistake: Mistake, operation: str) -> tuple[Callable[..., Any], Cal
         return mistake(arguments) or right(arguments)
 
     def forward(*arrays: Any, **options: Any) -> Any:
-        return np.array(run(None, arrays, options).output)  # never the argument's own memory
+        return each_array(run(None, arrays, options).output, np.array)  # never the argument's own memory
 
     def backward(grad_output: Any, *arrays: Any, **options: Any) -> Any:
         return run(grad_output, arrays, options).grads

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from ..mistake import each_array
+
 Function: TypeAlias = Callable[..., Any]  # a forward or a backward pass
 
 
@@ -28,14 +30,6 @@ def _habit(mend: str, seen: tuple[str, ...] = ()) -> Callable[[Callable[[Functio
         return Habit(given.__name__.replace("_", " "), explanation, mend, given, seen)
 
     return decorate
-
-
-def _each(results: Any, change: Callable[[Any], Any]) -> Any:
-    """A result with every array in it changed: one array, a tuple, a named tuple with absent ones."""
-    if isinstance(results, tuple):
-        found = [_each(item, change) for item in results]
-        return type(results)(*found) if hasattr(results, "_fields") else tuple(found)
-    return None if results is None else change(np.asarray(results))
 
 
 def _floats(arguments: tuple[Any, ...]) -> Iterator[Any]:
@@ -73,7 +67,7 @@ def result_in_the_arguments_memory(function: Function) -> Function:
                     return argument
             return array
 
-        return _each(results, place)
+        return each_array(results, place)
 
     return placed
 
@@ -87,7 +81,7 @@ def buffer_not_set_to_zero(function: Function) -> Function:
         memory += array
         return memory
 
-    return lambda *arguments, **options: _each(function(*arguments, **options), added)
+    return lambda *arguments, **options: each_array(function(*arguments, **options), added)
 
 
 @_habit("Keep nothing from one call to the next.")
@@ -103,7 +97,7 @@ def added_up_from_call_to_call(function: Function) -> Function:
             kept[key] = kept.get(key, 0) + array
             return np.array(kept[key], array.dtype)
 
-        return _each(function(*arguments, **options), add)
+        return each_array(function(*arguments, **options), add)
 
     return summed
 
@@ -121,7 +115,7 @@ def one_buffer_for_all_calls(function: Function) -> Function:
             memory[...] = array + (kept.setdefault("calls", 0) % 2)  # the next call has other numbers
             return memory
 
-        results = _each(function(*arguments, **options), write)
+        results = each_array(function(*arguments, **options), write)
         kept["calls"] += 1
         return results
 
@@ -135,7 +129,7 @@ def other_bits_in_another_call(function: Function) -> Function:
 
     def shaken(*arguments: Any, **options: Any) -> Any:
         step = next(calls) % 2
-        return _each(
+        return each_array(
             function(*arguments, **options), lambda array: np.nextafter(array, array.dtype.type(9e9)) if step else array
         )
 
@@ -145,7 +139,9 @@ def other_bits_in_another_call(function: Function) -> Function:
 @_habit("Return the dtype of x.")
 def returned_in_double(function: Function) -> Function:
     """The result is float64, whatever the arguments are."""
-    return lambda *arguments, **options: _each(function(*arguments, **options), lambda array: array.astype(np.float64))
+    return lambda *arguments, **options: each_array(
+        function(*arguments, **options), lambda array: array.astype(np.float64)
+    )
 
 
 HABITS: tuple[Habit, ...] = tuple(value for value in vars().copy().values() if isinstance(value, Habit))
