@@ -46,7 +46,7 @@ def test_a_number_that_is_none_is_seen_wherever_it_is(bad, place, rng):
 @pytest.mark.parametrize("dtype", ["float32", "float64", "longdouble"])
 def test_positive_is_maximum_however_many_there_are(dtype, rng):
     """Sample by sample or all together: the same bits, those of zeros and NaN too."""
-    x = rng.standard_normal(2 * backend.ZEROS + 3).astype(dtype)
+    x = rng.standard_normal(2 * backend.ROW + 3).astype(dtype)
     x[::1000], x[7::1000], x[11::1000], x[13::1000] = -0.0, np.nan, np.inf, -np.inf
     expected = np.maximum(x, x.dtype.type(0))
     together = backend.positive(x, np.empty_like(x))

@@ -31,7 +31,6 @@ DTYPES = ("e", "f", "d", "g", "F", "D", "O")
 
 BUFFER = 1024  # elements: what takes longer than a row of so many does not notice
 ROW, SHORT = 4096, 16  # so many products at the most are added up in one go; where there are fewer, it does not pay
-ZEROS = 1 << 16  # in an array of zeros: more would fill the cache
 BLOCK_ELEMENTS = 1 << 18  # what passes over an image work on at a time: with fewer, threads wait for each other
 
 
@@ -258,6 +257,18 @@ def select(mask: Array, x: Array, y: Array) -> Array:
     return chosen
 
 
+def or_one(mask: Array, x: Array) -> Array:
+    """``where(mask, 1, x)``, for an ``x`` that is nowhere above 1."""
+    xp = namespace(x)
+    return xp.maximum(x, mask) if x.dtype.kind == "f" else select(mask, xp.ones_like(x), x)
+
+
+def negative_part(x: Array) -> Array:
+    """``max(-x, 0)`` of a row of elements; of complex ones by the sign of the real part."""
+    minus = -x
+    return positive(minus, minus) if x.dtype.kind == "f" else keep(real(x) < 0, minus)
+
+
 def _bits(x: Array) -> str | None:
     """The integers that can hold the bits of NumPy's ``x``; ``None`` where ``where`` has to do."""
     names = {1: "int8", 2: "int16", 4: "int32", 8: "int64"}
@@ -269,12 +280,11 @@ def positive(x: Array, out: Array) -> Array:
 
     NumPy's ``maximum`` takes an array of zeros five times as fast as the number 0.
     """
-    if on_device(x) or x.size < ROW:
+    if on_device(x):
         return namespace(x).maximum(x, x.dtype.type(0), out=out)
-    zeros = np.zeros(min(x.size, ZEROS), dtype=x.dtype)
-    for start in range(0, x.size, ZEROS):
-        some = x[start : start + ZEROS]
-        np.maximum(some, zeros[: len(some)], out=out[start : start + ZEROS])
+    zeros, whole = np.zeros(ROW, dtype=x.dtype), x.size // ROW * ROW
+    np.maximum(x[:whole].reshape(-1, ROW), zeros, out=out[:whole].reshape(-1, ROW))
+    np.maximum(x[whole:], zeros[: x.size - whole], out=out[whole:])
     return out
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..backend import Array, keep, log, namespace, operation, real
+from ..backend import Array, log, namespace, negative_part, operation
 from ..spec.binary_cross_entropy_with_logits import BinaryCrossEntropyWithLogitsGrads
-from .elementwise import each
+from .elementwise import each_of
 from .loss import check_same_shape, mean, share
 from .sigmoid import decay, sigma
 from .window import check_grad_output
@@ -48,7 +48,7 @@ def binary_cross_entropy_with_logits(x: Array, target: Array) -> Array:
     np.float64(500.346574)
     """
     check_same_shape("binary_cross_entropy_with_logits", x.shape, target.shape)
-    return mean(each(_entropy, x, target))
+    return mean(lambda x, t: (_entropy(x, t),), x, target)
 
 
 @operation()
@@ -66,7 +66,7 @@ def binary_cross_entropy_with_logits_backward(
     check_grad_output(name, grad_output, check_same_shape(name, x.shape, target.shape))
     scale = share(grad_output, x.size)
     return BinaryCrossEntropyWithLogitsGrads(
-        each(lambda x, t: (sigma(x) - t) * scale, x, target), each(lambda x: -x * scale, x)
+        *each_of(2, lambda x, t: ((sigma(x) - t) * scale, -x * scale), x, target)
     )
 
 
@@ -75,4 +75,4 @@ def _entropy(x: Array, t: Array) -> Array:
     e = decay(x)
     # log1p keeps what 1 + e would round away; CuPy has none for complex numbers, and exact scalars need none.
     softplus = namespace(x).log1p(e) if x.dtype.kind == "f" else log(1 + e)
-    return (1 - t) * x + keep(real(x) < 0, -x) + softplus
+    return (1 - t) * x + negative_part(x) + softplus

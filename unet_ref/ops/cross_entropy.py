@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
-from ..backend import Array, exp, first, keep, log, namespace, operation, real
+from ..backend import Array, exp, first, log, namespace, operation, real
 from ..errors import DTypeError, ShapeError
 from ..spec.cross_entropy import CrossEntropyGrads
+from .im2col import each, tiles
 from .loss import mean, share
 from .window import check_grad_output, check_shape
+
+Some = tuple[slice, slice, slice]  # samples, classes, pixels
+PASSES = 64  # what is done to an element, in multiplications
 
 
 def cross_entropy_shape(x_shape: Sequence[int], target_shape: Sequence[int]) -> tuple[()]:
@@ -47,9 +52,15 @@ def cross_entropy(x: Array, target: Array) -> Array:
     >>> cross_entropy(np.log([[1.0, 2.0, 5.0], [3.0, 1.0, 4.0]]), np.array([2, 0])).round(6)
     np.float64(0.725416)
     """
-    chosen, wrong, z = _prepare("cross_entropy", x, target)
-    terms = log(exp(z).sum(axis=1)) - keep(chosen, z).sum(axis=1)  # (N, C, ...) -> (N, ...)
-    return mean(namespace(x).where(wrong, float("nan"), terms))
+    rows, t, wrong = _prepare("cross_entropy", x, target)
+    terms = namespace(x).empty(t.shape, dtype=x.dtype)  # (N, L)
+
+    def work(some: Some) -> None:
+        z = _below_largest(rows[some])
+        terms[some[0], some[2]] = log(exp(z).sum(axis=1)) - z[_chosen(t, some)]  # (n, C, l) -> (n, l)
+
+    _by_tiles(work, rows)
+    return mean(lambda terms: (terms,), namespace(x).where(wrong, float("nan"), terms))
 
 
 @operation(indices=("target",))
@@ -63,15 +74,22 @@ def cross_entropy_backward(grad_output: Array, x: Array, target: Array) -> Cross
     """
     name = "cross_entropy_backward"
     check_grad_output(name, grad_output, ())
-    chosen, wrong, z = _prepare(name, x, target)
-    scale = namespace(x).where(wrong, float("nan"), share(grad_output, target.size))  # (N, ...)
-    power = exp(z)
-    softmax = power / power.sum(axis=1, keepdims=True)
-    return CrossEntropyGrads(((softmax - chosen) * scale[:, None]).reshape(x.shape))
+    rows, t, wrong = _prepare(name, x, target)
+    scale = namespace(x).where(wrong, float("nan"), share(grad_output, target.size))[:, None]  # (N, 1, L)
+    dx = namespace(x).empty_like(rows)
+
+    def work(some: Some) -> None:
+        power = exp(_below_largest(rows[some]))
+        power /= power.sum(axis=1, keepdims=True)
+        power[_chosen(t, some)] -= 1
+        namespace(x).multiply(power, scale[some[0], :, some[2]], out=dx[some])
+
+    _by_tiles(work, rows)
+    return CrossEntropyGrads(dx.reshape(x.shape))
 
 
 def _prepare(name: str, x: Array, target: Array) -> tuple[Array, Array, Array]:
-    """Where x is the logit of the target's class, where the target is no class, and x minus its largest logit."""
+    """``x (N, C, L)`` row-major, the target's classes ``(N, L)``, and where they are none: 0 stands there."""
     if getattr(getattr(target, "dtype", None), "kind", "") not in ("i", "u"):
         what = getattr(target, "dtype", type(target).__name__)
         raise DTypeError(f"{name}: target must be a NumPy or CuPy array of integers, got {what}")
@@ -83,16 +101,33 @@ def _prepare(name: str, x: Array, target: Array) -> tuple[Array, Array, Array]:
     single = x.ndim == 1
     if single:
         x, target = x[None], target[None]
-    C = x.shape[1]
+    N, C, L = *x.shape[:2], math.prod(x.shape[2:])
     t = target.astype("int64")  # to meet any C: an int8 has no 300 to be compared with
     wrong = (t < 0) | (t >= C)
     index = first(wrong)
     if index is not None:
         place = "target" if single else f"target[{', '.join(map(str, index))}]"
         raise ShapeError(f"{name}: {place} ({target[index]}) must be a class from 0 to {C - 1}, as x has {C} classes")
-    row_major = xp.ascontiguousarray(x)
-    classes = xp.arange(C).reshape(1, C, *(1 for _ in x.shape[2:]))
-    return classes == t[:, None], wrong, row_major - real(row_major).max(axis=1, keepdims=True)
+    return xp.ascontiguousarray(x).reshape(N, C, L), xp.where(wrong, 0, t).reshape(N, L), wrong.reshape(N, L)
+
+
+def _by_tiles(work: Callable[[Some], None], rows: Array) -> None:
+    """``work`` on some samples and pixels of ``rows (N, C, L)`` at a time, with all their classes."""
+    N, C, L = rows.shape
+    cut = tiles(N, (1, L), rows.itemsize * C, rows) if rows.size else []
+    each(lambda tile: work((tile.samples, slice(None), tile.columns)), cut, rows, PASSES * rows.size)
+
+
+def _below_largest(x: Array) -> Array:
+    """``x (n, C, l)`` minus its largest logit: nothing overflows."""
+    return x - real(x).max(axis=1, keepdims=True)
+
+
+def _chosen(t: Array, some: Some) -> tuple[Array, Array, Array]:
+    """The index of the target's class in each place of ``(n, C, l)``."""
+    xp, classes = namespace(t), t[some[0], some[2]]
+    n, l = classes.shape
+    return xp.arange(n)[:, None], classes, xp.arange(l)
 
 
 def _check(name: str, x: Sequence[int], target: Sequence[int]) -> tuple[()]:

@@ -8,7 +8,7 @@ from ..backend import Array, namespace, operation
 from ..errors import ShapeError
 from ..spec.glu import GluGrads
 from .axis import normal_axis, stretch
-from .elementwise import each
+from .elementwise import each, fill
 from .sigmoid import sigma, sigma_slope
 from .window import check_grad_output
 
@@ -65,11 +65,13 @@ def glu_backward(grad_output: Array, x: Array, *, axis: int = -1) -> GluGrads:
     at, K = _half("glu_backward", x.shape, axis)
     check_grad_output("glu_backward", grad_output, (*x.shape[:at], K, *x.shape[at + 1 :]))
     value, gate = x[stretch(at, 0, K)], x[stretch(at, K, 2 * K)]
-    grad_x = namespace(x).empty_like(x)
-    grad_x[stretch(at, 0, K)] = each(lambda dy, gate: dy * sigma(gate), grad_output, gate)
-    grad_x[stretch(at, K, 2 * K)] = each(
-        lambda dy, value, gate: dy * value * sigma_slope(gate), grad_output, value, gate
-    )
+    grad_x = namespace(x).empty(x.shape, dtype=x.dtype)
+    grad_value, grad_gate = grad_x[stretch(at, 0, K)], grad_x[stretch(at, K, 2 * K)]
+
+    def both(dy: Array, value: Array, gate: Array) -> tuple[Array, Array]:
+        return dy * sigma(gate), dy * value * sigma_slope(gate)
+
+    fill([grad_value, grad_gate], both, grad_output, value, gate)
     return GluGrads(grad_x)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from ..backend import Array, divide, flat, namespace
+from ..backend import Array, divide, flat, namespace, row_sums
+from .elementwise import in_pieces
 from .window import check_shape
 
 
@@ -14,13 +16,16 @@ def check_same_shape(operation: str, x: Any, target: Any) -> tuple[()]:
     return ()
 
 
-def mean(x: Array) -> Array:
-    """The mean of all elements as a 0-d array; of none NaN, as in PyTorch. Row-major, whatever the strides."""
-    xp, row = namespace(x), flat(x)
+def mean(factors: Callable[..., tuple[Array, ...]], *arrays: Array) -> Array:
+    """The mean of terms, each made of the elements in one place of ``arrays``, as a 0-d array; of none NaN, as in PyTorch.
+
+    ``factors`` gets them as rows, row-major whatever the strides, and gives the terms, or two factors of each.
+    """
+    x, xp = arrays[0], namespace(arrays[0])
     if not x.size:
         return xp.asarray(xp.nan, dtype=x.dtype)
-    total = xp.asarray(row.sum(), dtype=x.dtype)
-    return xp.asarray(divide(total, x.size), dtype=x.dtype)
+    sums = xp.concatenate(in_pieces(lambda *rows: row_sums(*factors(*rows)), *map(flat, arrays)))
+    return xp.asarray(divide(xp.asarray(sums.sum(), dtype=x.dtype), x.size), dtype=x.dtype)
 
 
 def share(grad_output: Array, count: int) -> Array:

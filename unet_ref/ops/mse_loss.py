@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..backend import Array, operation
 from ..spec.mse_loss import MseLossGrads
-from .elementwise import each
+from .elementwise import each_of
 from .loss import check_same_shape, mean, share
 from .window import check_grad_output
 
@@ -45,7 +45,12 @@ def mse_loss(x: Array, target: Array) -> Array:
     array(5.)
     """
     check_same_shape("mse_loss", x.shape, target.shape)
-    return mean(each(lambda x, t: (x - t) * (x - t), x, target))
+
+    def factors(x: Array, t: Array) -> tuple[Array, Array]:
+        d = x - t
+        return d, d
+
+    return mean(factors, x, target)
 
 
 @operation()
@@ -58,7 +63,9 @@ def mse_loss_backward(grad_output: Array, x: Array, target: Array) -> MseLossGra
     """
     check_grad_output("mse_loss_backward", grad_output, check_same_shape("mse_loss_backward", x.shape, target.shape))
     scale = 2 * share(grad_output, x.size)
-    return MseLossGrads(
-        each(lambda x, t: (x - t) * scale, x, target),
-        each(lambda x, t: (t - x) * scale, x, target),
-    )
+
+    def both(x: Array, t: Array) -> tuple[Array, Array]:
+        dx = (x - t) * scale
+        return dx, -dx
+
+    return MseLossGrads(*each_of(2, both, x, target))

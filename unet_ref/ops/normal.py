@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..backend import Array, constant, divide, elementwise, exp, namespace, pi, real, root, select, special
+from ..backend import Array, constant, divide, elementwise, exp, namespace, pi, real, root, special
 from ..spec import scalar
 
 SPLIT, TERMS = 3, 240  # at |x| = 3, where both of the expansions below converge slowest, they leave out under 1e-37
@@ -40,7 +40,7 @@ def distribution(x: Array, phi: Array | None = None) -> Array:
         return divide(1 + elementwise(scalar.erf, x / root(constant(2, x), x)), 2)
     if x.dtype.char in MILLS:
         tail = (density(x) if phi is None else phi) * mills(namespace(x).abs(x))
-        return select(x > 0, 1 - tail, tail)
+        return namespace(x).abs((x > 0) - tail)  # right of 0 the rest of 1
     try:
         return special(x).ndtr(x)
     except TypeError:  # SciPy's has no longdouble, CuPy's no complex numbers

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..backend import Array, blocks, flat, keep, namespace, operation, positive, real
+from ..backend import Array, flat, keep, namespace, operation, positive, real
 from ..spec.relu import ReluGrads
-from ..threads import parallel
+from .elementwise import FEW_PASSES, in_pieces
 from .window import check_grad_output
 
 
@@ -30,8 +30,9 @@ def relu(x: Array) -> Array:
     array([0., 0., 3.])
     """
     if x.dtype.kind == "f":
-        row = flat(x)
-        return positive(row, namespace(x).empty_like(row)).reshape(x.shape)
+        y = namespace(x).empty(x.shape, dtype=x.dtype)
+        in_pieces(lambda y, x: positive(flat(x), out=y.reshape(-1)), y, x, most=FEW_PASSES)
+        return y
     return keep(_passes(x), x)
 
 
@@ -57,12 +58,8 @@ def relu_backward(grad_output: Array, x: Array) -> ReluGrads:
 
 def gate(dy: Array, x: Array, dx: Array) -> Array:
     """Fills ``dx``, which may be ``dy``: contiguous both, and as many as ``x``."""
-    x, rows, result = flat(x), dy.reshape(-1), dx.reshape(-1)
-
-    def work(part: slice) -> None:
-        keep(_passes(x[part]), rows[part], out=result[part])
-
-    parallel(work, blocks(x.size, 1, x))
+    rows = dx.reshape(-1), dy.reshape(-1), flat(x)
+    in_pieces(lambda dx, dy, x: keep(_passes(x), dy, out=dx), *rows, most=FEW_PASSES)
     return dx
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..backend import Array, exp, keep, operation, real, select
+from ..backend import Array, exp, namespace, operation, or_one, real, select
 from ..spec.sigmoid import SigmoidGrads
 from .elementwise import each
 from .window import check_grad_output
@@ -48,16 +48,18 @@ def sigmoid_backward(grad_output: Array, x: Array) -> SigmoidGrads:
 
 
 def sigma(x: Array) -> Array:
-    """``exp(min(x, 0)) / (1 + exp(-|x|))`` of one row of elements: no exponent is above zero."""
-    return exp(keep(real(x) <= 0, x)) / (1 + decay(x))
+    """``1 / (1 + e)``, left of 0 ``e / (1 + e)``, with ``e = exp(-|x|)``, of one row of elements: no exponent is above 0."""
+    e = decay(x)
+    return or_one(real(x) > 0, e) / (1 + e)
 
 
 def sigma_slope(x: Array) -> Array:
     """``s (1 - s) = e / (1 + e)^2`` with ``e = exp(-|x|)``."""
     e = decay(x)
-    return e / ((1 + e) * (1 + e))
+    total = 1 + e
+    return e / (total * total)
 
 
 def decay(x: Array) -> Array:
     """``exp(-|x|)``; the sign of a complex number is that of its real part."""
-    return exp(select(real(x) <= 0, x, -x))
+    return exp(-namespace(x).abs(x) if x.dtype.kind == "f" else select(real(x) <= 0, x, -x))
