@@ -54,7 +54,10 @@ def calls(x, y):
     yield "mse_loss", lambda: ops.mse_loss(x, y)
     yield "mse_loss_backward", lambda: ops.mse_loss_backward(scale, x, y)
     yield "binary_cross_entropy_with_logits", lambda: ops.binary_cross_entropy_with_logits(x, y)
-    yield "binary_cross_entropy_with_logits_backward", lambda: ops.binary_cross_entropy_with_logits_backward(scale, x, y)
+    yield (
+        "binary_cross_entropy_with_logits_backward",
+        lambda: ops.binary_cross_entropy_with_logits_backward(scale, x, y),
+    )
 
 
 NAMES = [name for name, _ in calls(*arrays(2, 2))]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..backend import Array, log, namespace, negative_part, operation
 from ..spec.binary_cross_entropy_with_logits import BinaryCrossEntropyWithLogitsGrads
 from .elementwise import each_of
-from .loss import check_same_shape, mean, share
+from .loss import check_same_shape, mean_of, share
 from .sigmoid import decay, sigma
 from .window import check_grad_output
 
@@ -48,7 +48,7 @@ def binary_cross_entropy_with_logits(x: Array, target: Array) -> Array:
     np.float64(500.346574)
     """
     check_same_shape("binary_cross_entropy_with_logits", x.shape, target.shape)
-    return mean(lambda x, t: (_entropy(x, t),), x, target)
+    return mean_of(lambda x, t: (_entropy(x, t),), x, target)
 
 
 @operation()
@@ -65,9 +65,7 @@ def binary_cross_entropy_with_logits_backward(
     name = "binary_cross_entropy_with_logits_backward"
     check_grad_output(name, grad_output, check_same_shape(name, x.shape, target.shape))
     scale = share(grad_output, x.size)
-    return BinaryCrossEntropyWithLogitsGrads(
-        *each_of(2, lambda x, t: ((sigma(x) - t) * scale, -x * scale), x, target)
-    )
+    return BinaryCrossEntropyWithLogitsGrads(*each_of(2, lambda x, t: ((sigma(x) - t) * scale, -x * scale), x, target))
 
 
 def _entropy(x: Array, t: Array) -> Array:

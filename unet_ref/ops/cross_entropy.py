@@ -60,7 +60,7 @@ def cross_entropy(x: Array, target: Array) -> Array:
         terms[some[0], some[2]] = log(exp(z).sum(axis=1)) - z[_chosen(t, some)]  # (n, C, l) -> (n, l)
 
     _by_tiles(work, rows)
-    return mean(lambda terms: (terms,), namespace(x).where(wrong, float("nan"), terms))
+    return mean(namespace(x).where(wrong, float("nan"), terms))
 
 
 @operation(indices=("target",))
@@ -101,7 +101,7 @@ def _prepare(name: str, x: Array, target: Array) -> tuple[Array, Array, Array]:
     single = x.ndim == 1
     if single:
         x, target = x[None], target[None]
-    N, C, L = *x.shape[:2], math.prod(x.shape[2:])
+    (N, C), L = x.shape[:2], math.prod(x.shape[2:])
     t = target.astype("int64")  # to meet any C: an int8 has no 300 to be compared with
     wrong = (t < 0) | (t >= C)
     index = first(wrong)

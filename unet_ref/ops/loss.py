@@ -16,7 +16,12 @@ def check_same_shape(operation: str, x: Any, target: Any) -> tuple[()]:
     return ()
 
 
-def mean(factors: Callable[..., tuple[Array, ...]], *arrays: Array) -> Array:
+def mean(x: Array) -> Array:
+    """The mean of all elements: see ``mean_of``."""
+    return mean_of(lambda x: (x,), x)
+
+
+def mean_of(factors: Callable[..., tuple[Array, ...]], *arrays: Array) -> Array:
     """The mean of terms, each made of the elements in one place of ``arrays``, as a 0-d array; of none NaN, as in PyTorch.
 
     ``factors`` gets them as rows, row-major whatever the strides, and gives the terms, or two factors of each.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..backend import Array, operation
 from ..spec.mse_loss import MseLossGrads
 from .elementwise import each_of
-from .loss import check_same_shape, mean, share
+from .loss import check_same_shape, mean_of, share
 from .window import check_grad_output
 
 
@@ -50,7 +50,7 @@ def mse_loss(x: Array, target: Array) -> Array:
         d = x - t
         return d, d
 
-    return mean(factors, x, target)
+    return mean_of(factors, x, target)
 
 
 @operation()
