@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..backend import Array, namespace, operation
+from ..backend import Array, namespace, on_device, operation
 from ..errors import ShapeError
 from ..spec.linear import LinearGrads
-from ..threads import one_blas_thread
+from .im2col import each, parts
 from .window import check_grad_output, check_shape, contiguous, shape_of
+
+BLOCK_BYTES = 1 << 18  # of rows of a matrix
+SHORT, WIDE = 64, 512  # columns of a block: shorter pieces of rows would fall into the same places of the cache
 
 
 def linear_shape(
@@ -50,7 +53,8 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     array([[11. , 17.5, 23. ]])
     """
     _output("linear", x.shape, weight.shape, shape_of(bias))
-    y = _rows(x, contiguous(weight).T)  # (..., in) @ (in, out) -> (..., out)
+    # (..., in) @ (in, out) -> (..., out)
+    y = _rows(x, contiguous(weight).T, max(1, BLOCK_BYTES // max(1, x.itemsize * weight.shape[1])))
     if bias is not None:
         y += bias
     return y
@@ -74,20 +78,35 @@ def linear_backward(grad_output: Array, x: Array, weight: Array, bias: Array | N
     dy, rows = contiguous(grad_output).reshape(N, O), contiguous(x).reshape(N, I)
 
     grad_bias = None if bias is None else dy.sum(axis=0)  # (N, O) -> (O,)
-    with one_blas_thread():
-        grad_weight = namespace(x).matmul(dy.T, rows)  # (O, N) @ (N, I) -> (O, I)
-    grad_x = _rows(dy, contiguous(weight))  # (N, O) @ (O, I) -> (N, I)
+    grad_weight = namespace(x).empty((O, I), dtype=x.dtype)
+
+    def work(outputs: slice) -> None:
+        namespace(x).matmul(dy[:, outputs].T, rows, out=grad_weight[outputs])  # (o, N) @ (N, I) -> (o, I)
+
+    each(work, _blocks(O, WIDE, x), x, N * O * I)
+    grad_x = _rows(dy, contiguous(weight), WIDE)  # (N, O) @ (O, I) -> (N, I)
     return LinearGrads(grad_x.reshape(x.shape), grad_weight, grad_bias)
 
 
-def _rows(x: Array, matrix: Array) -> Array:
+def _rows(x: Array, matrix: Array, most: int) -> Array:
     """``x (..., K) @ matrix (K, M)``, one row at a time: one product of all rows may add in another order for each
     number of rows, and then a sample's bits would depend on its batch.
+
+    ``most`` columns of the matrix at a time, which stay in the cache while one row after another meets them.
     """
     xp, (K, M) = namespace(x), matrix.shape
-    rows = contiguous(x).reshape(math.prod(x.shape[:-1]), 1, K)
-    with one_blas_thread():
-        return xp.matmul(rows, matrix).reshape(*x.shape[:-1], M)  # (N, 1, K) @ (K, M) -> (N, 1, M)
+    N = math.prod(x.shape[:-1])
+    rows, y = contiguous(x).reshape(N, 1, K), xp.empty((N, 1, M), dtype=x.dtype)
+
+    def work(columns: slice) -> None:
+        xp.matmul(rows, matrix[:, columns], out=y[:, :, columns])  # (N, 1, K) @ (K, m) -> (N, 1, m)
+
+    each(work, _blocks(M, most, x), x, N * K * M)
+    return y.reshape(*x.shape[:-1], M)
+
+
+def _blocks(size: int, most: int, like: Array) -> list[slice]:
+    return [slice(None)] if on_device(like) else parts(size, min(most, max(SHORT, -(-size // 2))))
 
 
 def _output(
