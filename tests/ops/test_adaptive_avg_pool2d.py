@@ -97,3 +97,18 @@ def test_errors_say_the_rule_and_the_values(x, output_size, message):
 def test_grad_output_must_have_the_shape_of_the_output():
     with pytest.raises(ShapeError, match=r"grad_output.shape \(3, 2, 3\) must be the output's shape \(3, 2, 2\)"):
         ops.adaptive_avg_pool2d_backward(np.zeros((3, 2, 3)), np.zeros((3, 5, 6)), output_size=2)
+
+
+@pytest.mark.parametrize("size", [1, (1, 3), (4, 1), (8, 6), (64, 48)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sums_over_long_windows_do_not_depend_on_the_layout(rng, size, dtype):
+    """Windows that share no pixel are summed at once, and pixels in one window each are filled in at once."""
+    x = rng.standard_normal((2, 3, 32, 48)).astype(dtype)
+    y = ops.adaptive_avg_pool2d(x, output_size=size)
+    dy = rng.standard_normal(y.shape).astype(dtype)
+    dx = ops.adaptive_avg_pool2d_backward(dy, x, output_size=size).x
+    assert dx.flags.writeable
+    assert 0 not in dx.strides
+    for layout in (np.asfortranarray, lambda a: np.repeat(a, 2, axis=3)[..., ::2], lambda a: np.flip(np.flip(a).copy())):
+        assert ops.adaptive_avg_pool2d(layout(x), output_size=size).tobytes() == y.tobytes()
+        assert ops.adaptive_avg_pool2d_backward(layout(dy), x, output_size=size).x.tobytes() == dx.tobytes()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..backend import Array, divide, namespace, operation
+from ..backend import Array, divide, namespace, operation, row_sums
 from ..spec.adaptive_avg_pool2d import AdaptiveAvgPool2dGrads
 from .pooling import check_pixels
 from .window import Pair, check_grad_output, pair
@@ -49,7 +49,7 @@ def adaptive_avg_pool2d(x: Array, *, output_size: Any) -> Array:
     array([[[3.25, 5.  ]]])
     """
     H_out, W_out = _sizes("adaptive_avg_pool2d", x.shape, output_size)
-    total = _span_sums(_span_sums(x, -2, H_out), -1, W_out)
+    total = _span_sums(_span_sums(x, -1, W_out), -2, H_out)
     return divide(total, _counts(x, H_out, W_out))
 
 
@@ -70,7 +70,7 @@ def adaptive_avg_pool2d_backward(grad_output: Array, x: Array, *, output_size: A
     check_grad_output(name, grad_output, (*x.shape[:-2], H_out, W_out))
     H, W = x.shape[-2:]
     share = divide(grad_output, _counts(x, H_out, W_out))
-    return AdaptiveAvgPool2dGrads(_span_sums(_span_sums(share, -1, W), -2, H))
+    return AdaptiveAvgPool2dGrads(_span_sums(_span_sums(share, -2, H), -1, W))
 
 
 def _sizes(name: str, x_shape: Sequence[int], output_size: Any) -> Pair:
@@ -95,17 +95,24 @@ def _counts(x: Array, H_out: int, W_out: int) -> Array:
 
 
 def _span_sums(x: Array, axis: int, outputs: int) -> Array:
-    """The sum of ``x`` over each window of one axis, pixel after pixel.
+    """The sum of ``x`` over each window of one axis, the last (-1) or the one before it.
 
     No prefix sums: their differences cancel, and would carry the rounding of the whole row into every window. With
     ``size = g*p`` and ``outputs = g*q``, window ``i + q`` is window ``i`` moved by ``p``: slices reach all g at once.
+    Mostly g is one of the two numbers: p pixels make a window, or q windows have one pixel.
     """
-    size, shape = x.shape[axis], list(x.shape)
-    shape[axis] = outputs
-    y = namespace(x).zeros(shape, dtype=x.dtype)
-    from_axis, to_axis = x.swapaxes(axis, 0), y.swapaxes(axis, 0)
+    x = namespace(x).ascontiguousarray(x)  # no sum depends on strides
+    size, lead, rest = x.shape[axis], x.shape[:axis], x.shape[axis:][1:]
     g = math.gcd(size, outputs)
-    p, q = size // g, outputs // g
+    p, q = size // g, outputs // g if g else 0
+    if g and q == 1:
+        windows = x.reshape(*lead, g, p, *rest)
+        return row_sums(windows)[..., 0] if axis == -1 else windows.sum(axis=axis)
+    y = namespace(x).zeros((*lead, outputs, *rest), dtype=x.dtype)
+    if g and p == 1:
+        y.reshape(*lead, g, q, *rest)[...] = x.reshape(*lead, g, 1, *rest)
+        return y
+    from_axis, to_axis = x.swapaxes(axis, 0), y.swapaxes(axis, 0)
     for i in range(q):
         for r in _span(i, size, outputs):
             to_axis[i::q] += from_axis[r::p]
