@@ -224,6 +224,11 @@ def constant(value: float | Fraction, x: Array) -> Any:
     return x.dtype.type(float(value))
 
 
+def nothing(dtype: Any) -> Array:
+    """An array of NumPy's without elements, to say a dtype where an array says it."""
+    return np.empty(0, dtype=dtype)
+
+
 def real(x: Array) -> Array:
     """What comparisons go by: the real part of complex arrays, so that a whole network can be stepped."""
     return x.real if x.dtype.kind == "c" else x

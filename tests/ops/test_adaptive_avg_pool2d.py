@@ -109,6 +109,10 @@ def test_sums_over_long_windows_do_not_depend_on_the_layout(rng, size, dtype):
     dx = ops.adaptive_avg_pool2d_backward(dy, x, output_size=size).x
     assert dx.flags.writeable
     assert 0 not in dx.strides
-    for layout in (np.asfortranarray, lambda a: np.repeat(a, 2, axis=3)[..., ::2], lambda a: np.flip(np.flip(a).copy())):
+    for layout in (
+        np.asfortranarray,
+        lambda a: np.repeat(a, 2, axis=3)[..., ::2],
+        lambda a: np.flip(np.flip(a).copy()),
+    ):
         assert ops.adaptive_avg_pool2d(layout(x), output_size=size).tobytes() == y.tobytes()
         assert ops.adaptive_avg_pool2d_backward(layout(dy), x, output_size=size).x.tobytes() == dx.tobytes()

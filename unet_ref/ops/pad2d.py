@@ -5,12 +5,12 @@ from __future__ import annotations
 import numbers
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..backend import Array, constant, namespace, operation
 from ..errors import DTypeError, ShapeError
 from ..spec.pad2d import Pad2dGrads
-from .resize import Taps, backward, forward
+from .taps import Taps, resample, resample_backward
 from .window import Pads, check_grad_output, check_image, pads
 
 MODES = ("constant", "reflect", "replicate")
@@ -58,7 +58,7 @@ def pad2d(x: Array, *, padding: Any, mode: str = "constant", value: float = 0) -
     sides = _pads("pad2d", x.shape, padding, mode, value)
     shape = _output("pad2d", x.shape, sides)
     if mode != "constant":
-        return forward(x, *_taps(x.shape, sides, mode))
+        return resample(x, _taps, *_axes(x.shape, sides, mode))
     y = namespace(x).full(shape, constant(value, x), dtype=x.dtype)
     (to_rows, rows), (to_columns, columns) = _shared(x.shape, sides)
     y[..., to_rows, to_columns] = x[..., rows, columns]
@@ -80,7 +80,7 @@ def pad2d_backward(
     sides = _pads(name, x.shape, padding, mode, value)
     check_grad_output(name, grad_output, _output(name, x.shape, sides))
     if mode != "constant":
-        return Pad2dGrads(backward(grad_output, *_taps(x.shape, sides, mode), x.shape[-2:]))
+        return Pad2dGrads(resample_backward(grad_output, _taps, *_axes(x.shape, sides, mode)))
     dx = namespace(x).zeros(x.shape, dtype=x.dtype)
     (to_rows, rows), (to_columns, columns) = _shared(x.shape, sides)
     dx[..., rows, columns] = grad_output[..., to_rows, to_columns]
@@ -116,24 +116,36 @@ def _output(name: str, x_shape: Sequence[int], sides: Pads) -> tuple[int, ...]:
     return (*x_shape[:-2], *output)
 
 
-def _taps(x_shape: Sequence[int], sides: Pads, mode: str) -> tuple[Taps, Taps]:
-    """For the rows and for the columns, the one pixel that stands at each position."""
-    rows, columns = (
-        [[(source, Fraction(1))] for source in _sources(size, side, mode)]
-        for size, side in zip(x_shape[-2:], sides, strict=True)
-    )
+class Axis(NamedTuple):
+    """One axis of an image with a border."""
+
+    input: int
+    pad: tuple[int, int]
+    mode: str
+
+    @property
+    def output(self) -> int:
+        """Its size with the border."""
+        return self.input + sum(self.pad)
+
+
+def _axes(x_shape: Sequence[int], sides: Pads, mode: str) -> tuple[Axis, Axis]:
+    rows, columns = (Axis(size, side, mode) for size, side in zip(x_shape[-2:], sides, strict=True))
     return rows, columns
 
 
-def _sources(size: int, pad: tuple[int, int], mode: str) -> list[int]:
-    """One axis: the border before, the image, the border after; then cut by what is negative."""
-    before, after = (max(side, 0) for side in pad)
-    if mode == "reflect":
+def _taps(axis: Axis) -> Taps:
+    """The one pixel that stands at each position: the border before, the image, the border after; then cut by what is
+    negative.
+    """
+    size = axis.input
+    before, after = (max(side, 0) for side in axis.pad)
+    if axis.mode == "reflect":
         line = [*range(before, 0, -1), *range(size), *range(size - 2, size - 2 - after, -1)]
     else:
         line = [0] * before + [*range(size)] + [size - 1] * after
-    cut_before, cut_after = (max(-side, 0) for side in pad)
-    return line[cut_before : len(line) - cut_after]
+    cut_before, cut_after = (max(-side, 0) for side in axis.pad)
+    return [[(source, Fraction(1))] for source in line[cut_before : len(line) - cut_after]]
 
 
 def _shared(x_shape: Sequence[int], sides: Pads) -> tuple[tuple[slice, slice], tuple[slice, slice]]:

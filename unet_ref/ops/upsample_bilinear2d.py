@@ -8,7 +8,8 @@ from typing import Any
 
 from ..backend import Array, operation
 from ..spec.upsample_bilinear2d import UpsampleBilinear2dGrads
-from .resize import Axis, Taps, axes, backward, forward
+from .resize import Axis, axes
+from .taps import Taps, resample, resample_backward
 from .window import check_grad_output
 
 MULTIPLES = (1,)  # an axis whose size does not change is copied, whatever the scale_factor
@@ -58,7 +59,7 @@ def upsample_bilinear2d(x: Array, *, size: Any = None, scale_factor: Any = None)
     array([[[0., 1., 3., 4.]]])
     """
     rows, columns = axes("upsample_bilinear2d", x.shape, size, scale_factor, MULTIPLES)
-    return forward(x, _taps(rows), _taps(columns))
+    return resample(x, _taps, rows, columns)
 
 
 @operation()
@@ -74,7 +75,7 @@ def upsample_bilinear2d_backward(
     name = "upsample_bilinear2d_backward"
     rows, columns = axes(name, x.shape, size, scale_factor, MULTIPLES)
     check_grad_output(name, grad_output, (*x.shape[:-2], rows.output, columns.output))
-    return UpsampleBilinear2dGrads(backward(grad_output, _taps(rows), _taps(columns), x.shape[-2:]))
+    return UpsampleBilinear2dGrads(resample_backward(grad_output, _taps, rows, columns))
 
 
 def _taps(axis: Axis) -> Taps:

@@ -9,7 +9,8 @@ from typing import Any
 
 from ..backend import Array, operation
 from ..spec.upsample_nearest2d import UpsampleNearest2dGrads
-from .resize import Axis, Taps, axes, backward, forward
+from .resize import Axis, axes
+from .taps import Taps, resample, resample_backward
 from .window import check_grad_output
 
 MULTIPLES = (1, 2)  # at these whole multiples of the input's size, the sizes' quotient replaces 1 / scale_factor
@@ -58,7 +59,7 @@ def upsample_nearest2d(x: Array, *, size: Any = None, scale_factor: Any = None) 
             [1., 1., 2.]]])
     """
     rows, columns = axes("upsample_nearest2d", x.shape, size, scale_factor, MULTIPLES)
-    return forward(x, _taps(rows), _taps(columns))
+    return resample(x, _taps, rows, columns)
 
 
 @operation()
@@ -74,7 +75,7 @@ def upsample_nearest2d_backward(
     name = "upsample_nearest2d_backward"
     rows, columns = axes(name, x.shape, size, scale_factor, MULTIPLES)
     check_grad_output(name, grad_output, (*x.shape[:-2], rows.output, columns.output))
-    return UpsampleNearest2dGrads(backward(grad_output, _taps(rows), _taps(columns), x.shape[-2:]))
+    return UpsampleNearest2dGrads(resample_backward(grad_output, _taps, rows, columns))
 
 
 def _taps(axis: Axis) -> Taps:

@@ -16,8 +16,7 @@ from fractions import Fraction
 import numpy as np
 
 from ...backend import Array
-from ...ops import resize
-from ...ops.resize import Taps
+from ...ops.taps import Taps, backward, forward
 from ...spec.resize import resized
 from ...spec.upsample_bilinear2d import tents
 from .copying import collected
@@ -36,11 +35,11 @@ def upsample_nearest2d(given: Given) -> Errors:
         return Errors(copied(given.y), collected(given))
     x, dy, rule = given.arrays["x"].astype(np.float64), absolute(given.grad_output), "floor(i * r) of the exact i * r"
     grids = [(rows, columns) for rows in (right[0], other[0]) for columns in (right[1], other[1])]
-    offs = [np.abs(resize.forward(x, rows, columns) - given.y) for rows, columns in grids]
+    offs = [np.abs(forward(x, rows, columns) - given.y) for rows, columns in grids]
     choices = {"output": Choice(np.max(offs, axis=0), rule)}
     if given.grads:
         # whatever lands on a pixel in one of the grids, and not in another, may land there or not
-        landing = [resize.backward(dy, rows, columns, x.shape[-2:]) for rows, columns in grids]
+        landing = [backward(dy, rows, columns, x.shape[-2:]) for rows, columns in grids]
         choices["x"] = Choice(sum(landing), rule)
     return Errors(copied(given.y), collected(given), choices)
 
@@ -66,16 +65,16 @@ def upsample_bilinear2d(given: Given) -> Errors:
 
     def output(profile: Profile) -> Array:
         D, E, S_E = weights(profile)
-        drift = resize.forward(x, D, S_E) + resize.forward(x, R, E)
-        return profile.stored(given.y, profile.products(resize.forward(x, R, S) + drift, ROUNDINGS) + drift)
+        drift = forward(x, D, S_E) + forward(x, R, E)
+        return profile.stored(given.y, profile.products(forward(x, R, S) + drift, ROUNDINGS) + drift)
 
     def gradient(profile: Profile) -> Array:
         D, E, S_E = weights(profile)
         size = x.shape[-2:]
-        drift = resize.backward(dy, D, S_E, size) + resize.backward(dy, R, E, size)
+        drift = backward(dy, D, S_E, size) + backward(dy, R, E, size)
         counts = [np.bincount([p for row in D for p, _ in row], minlength=n) for D, n in zip((D, E), size, strict=True)]
         terms = ROUNDINGS + counts[0][:, None] * counts[1]
-        magnitude = resize.backward(dy, R, S, size) + drift
+        magnitude = backward(dy, R, S, size) + drift
         return profile.stored(given.grads["x"], profile.products(magnitude, terms) + drift)
 
     return Errors(output, {"x": gradient} if given.grads else {})

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from ...ops.resize import Taps
+from ...ops.taps import Taps
 from ..mistake import Arguments, Base, Results, mistake
 from .axes import mapped, mean_of, overwritten
 from .tools import grafted, pair, regraded

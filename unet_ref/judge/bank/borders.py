@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ops.resize import Taps
+from ...ops.taps import Taps
 from ...ops.window import pads
 from ..mistake import Arguments, Base, Results, mistake
 from .axes import copied, mapped, overwritten

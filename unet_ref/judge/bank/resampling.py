@@ -7,7 +7,8 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from ...ops.resize import Axis, Taps, axes
+from ...ops.resize import Axis, axes
+from ...ops.taps import Taps
 from ..mistake import Arguments, Base, Results, mistake
 from .axes import copied, mapped, overwritten
 from .tools import regraded
