@@ -5,6 +5,8 @@ import pytest
 
 from unet_ref import DTypeError, ShapeError, models, ops
 from unet_ref.check.network import instance
+from unet_ref.models.layers import Conv2d
+from unet_ref.models.model import Model
 from unet_ref.models.remembering import Remembering
 
 
@@ -113,3 +115,84 @@ def test_relu_of_an_input_leaves_it_alone(rng):
     kept = v.copy()
     model.backward(state, trace, v)
     assert v.tobytes() == kept.tobytes()
+
+
+def test_add_in_place_has_the_bits_of_a_sum_or_is_not_in_place(rng):
+    a, b = (rng.standard_normal((3, 4)) for _ in "ab")
+    total = a + b
+    assert Remembering().add_in_place(a, b) is a
+    assert a.tobytes() == total.tobytes()
+    for left, right in ((a[:1], b), (a.T, b.T), (a.astype("float16"), b.astype("float16")), (a + 1j, b + 1j)):
+        before, expected = left.copy(), left + right
+        assert Remembering().add_in_place(left, right).tobytes() == expected.tobytes()
+        assert left.tobytes() == before.tobytes()
+
+
+class Branches(Model):
+    """A step that a ReLU and a later sum read, one that two sums read, and sums whose terms nobody else reads."""
+
+    def __init__(self):
+        self.layers = {name: Conv2d(3, 3, 3, padding=1) for name in "abcd"}
+
+    def _forward(self, run, x):
+        a = run.layer("a", x)
+        b = run.layer("b", run.relu("r", a))
+        s = run.add("s", b, a)
+        c = run.add("cs", run.layer("c", s), s)
+        d = run.relu("q", run.layer("d", c))
+        return run.add("out", run.add("dd", d, c), c, divisor=1.414)
+
+    def _backward(self, run, grad):
+        grad_out = run.add("out", grad)
+        grad_dd = run.add("dd", grad_out)
+        grad_c = run.join(run.layer("d", run.relu("q", grad_dd)), run.join(grad_dd, grad_out))
+        grad_s = run.add("cs", grad_c)
+        grad_s = run.join(run.layer("c", grad_s), grad_s)
+        grad = run.add("s", grad_s)
+        grad_a = run.join(run.relu("r", run.layer("b", grad)), grad)
+        return {"x": run.layer("a", grad_a)}
+
+
+@pytest.mark.parametrize("record", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_has_another_reader_is_not_overwritten(rng, record, dtype):
+    model = Branches()
+    state, x = model.init(rng, dtype), rng.standard_normal((2, 3, 5, 6)).astype(dtype)
+    plain = model._run(ops, state, [x], training=True, record="backward")
+    trace = model.trace(state, x, training=True, record="all" if record else "backward")
+    assert trace.output.tobytes() == plain.output.tobytes() == model.forward(state, x).tobytes()
+    v = rng.standard_normal(trace.output.shape).astype(dtype)
+    expected = model._run_backward(ops, plain, v, record=record, release=False)
+    for _ in range(2):
+        grads = model.backward(state, trace, v, record=record)
+        for found, wanted in ((grads.params, expected.params), (grads.inputs, expected.inputs)):
+            assert {n: a.tobytes() for n, a in found.items()} == {n: a.tobytes() for n, a in wanted.items()}
+        for name, gradient in grads.activations.items():
+            np.testing.assert_allclose(gradient, expected.activations[name], rtol=1e-5, atol=1e-6)
+
+
+def test_the_output_is_not_overwritten_by_who_reads_it_too(rng):
+    class Watched(Branches):
+        def _forward(self, run, x):
+            y = super()._forward(run, x)
+            run.relu("watched", y)
+            return y
+
+    model = Watched()
+    state, x = model.init(rng, "float64"), rng.standard_normal((2, 3, 5, 6))
+    assert model.trace(state, x).output.tobytes() == Branches().trace(state, x).output.tobytes()
+
+
+def test_a_view_of_what_somebody_reads_is_not_overwritten(rng):
+    class Viewed(Model):
+        layers = {"a": Conv2d(3, 3, 3, padding=1)}  # noqa: RUF012
+
+        def _forward(self, run, x):
+            a = run.layer("a", x)
+            rows = run.relu("r", run.reshape("rows", a, 2, 90))
+            return run.add("s", run.reshape("image", rows, 2, 3, 5, 6), a)
+
+    model = Viewed()
+    state, x = model.init(rng, "float64"), rng.standard_normal((2, 3, 5, 6))
+    plain = model._run(ops, state, [x], training=True, record="backward")
+    assert model.forward(state, x).tobytes() == plain.output.tobytes()

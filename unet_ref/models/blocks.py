@@ -120,7 +120,8 @@ class Bottleneck:
         grad = run.layer(f"{self.name}.conv2", grad)
         grad = run.relu(f"{self.name}.relu1", grad)
         grad = run.layer(f"{self.name}.bn1", grad)
-        return run.layer(f"{self.name}.conv1", grad) + grad_x
+        grad = run.layer(f"{self.name}.conv1", grad)
+        return run.join(grad, grad_x)
 
 
 class Stage:
@@ -189,7 +190,7 @@ class ResidualConv:
         grad = run.gelu(f"{self.name}.conv1.2", grad)
         grad = run.layer(f"{self.name}.conv1.1", grad)
         grad = run.layer(f"{self.name}.conv1.0", grad)
-        return grad if grad_x is None else grad + grad_x
+        return grad if grad_x is None else run.join(grad, grad_x)
 
 
 class UnetDown:

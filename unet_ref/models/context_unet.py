@@ -112,6 +112,6 @@ class ContextUnet(Model):
 
         grad = run.gelu("to_vec.1", grad)
         grad = run.avg_pool2d("to_vec.0", grad) + grad_down2
-        grad = self.down2.backward(run, grad) + grad_down1
-        grad = self.down1.backward(run, grad) + grad_x
+        grad = run.join(self.down2.backward(run, grad), grad_down1)
+        grad = run.join(self.down1.backward(run, grad), grad_x)
         return {"x": self.init_conv.backward(run, grad), "t": grad_t, "c": grad_c}

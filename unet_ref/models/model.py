@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from ..backend import check_arrays
@@ -82,10 +82,13 @@ class Model:
     ) -> Trace:  # fmt: skip
         """The trace of a forward pass without values: every step with its shapes."""
         whole = self.all_shapes(shapes)
+        readers = None
+        if meter is not None:  # what will be overwritten takes no memory
+            readers = self.shape_trace(*shapes, training=training).readers()
         arrays = [None if s is None else Abstract(s, dtype, meter) for s in whole]
         state = {name: Abstract(s, dtype) for name, s in states.tensors(self.layers).items()}
         try:
-            return self._run(Shapes(), state, arrays, training=training, record=record)
+            return self._run(Shapes(), state, arrays, training=training, record=record, readers=readers)
         except ShapeError as error:
             x = whole[0] or ()
             sizes = hint(x, self.multiple, lambda height, width: self._fits((*x[:-3], self._channels(), height, width)))
@@ -133,8 +136,8 @@ class Model:
         if record not in ("backward", "all", "nothing"):
             raise ValueError(f"trace: record ({record!r}) must be 'backward', 'all' or 'nothing'")
         arrays = self._bind(inputs, named)
-        self._check(state, arrays, training=training)
-        return self._run(Remembering(), state, arrays, training=training, record=record)
+        planned = self._check(state, arrays, training=training)
+        return self._run(Remembering(), state, arrays, training=training, record=record, readers=planned.readers())
 
     def backward(
         self, state: State, trace: Trace, grad_output: Any, *, record: bool = False, release: bool = False
@@ -159,15 +162,18 @@ class Model:
         trace.released = release
         return self._run_backward(Remembering(), trace, grad_output, record=record, release=release)
 
-    def _run(self, module: Any, state: State, arrays: list[Any], *, training: bool, record: str) -> Trace:
-        run = Forward(module, self.layers, state, training=training, record=record)
+    def _run(
+        self, module: Any, state: State, arrays: list[Any], *,
+        training: bool, record: str, readers: Mapping[str, int] | None = None,
+    ) -> Trace:  # fmt: skip
+        run = Forward(module, self.layers, state, training=training, record=record, readers=readers)
         run.trace.buffers.update({name: state[name] for name in self.buffer_names()})
         batched = run.trace.batched = arrays[0].ndim == 4
         run.trace.absent = {name for name, a in zip(self.inputs, arrays, strict=True) if a is None}
         lifted = [None if a is None else a if batched else a[None] for a in arrays]
         inputs = [None if a is None else Activation(name, a) for name, a in zip(self.inputs, lifted, strict=True)]
-        y = self._forward(run, *inputs).value
-        run.trace.output = y if batched else y[0]
+        y = self._forward(run, *inputs)
+        run.trace.output, run.trace.output_name = y.value if batched else y.value[0], y.name
         return run.trace
 
     def _run_backward(self, module: Any, trace: Trace, grad: Any, *, record: bool, release: bool) -> Grads:
@@ -201,12 +207,12 @@ class Model:
         if absent:
             raise TypeError(f"{who} needs the inputs {names}: {', '.join(absent)} is absent")
 
-    def _check(self, state: State, arrays: list[Any], *, training: bool) -> None:
-        """Everything that can be wrong with a state and inputs, before any work."""
+    def _check(self, state: State, arrays: list[Any], *, training: bool) -> Trace:
+        """Everything that can be wrong with a state and inputs, before any work; and the steps that there will be."""
         self.check_state(state)
         present = [(name, a) for name, a in zip(self.inputs, arrays, strict=True) if a is not None]
         check_arrays(type(self).__name__, [*present, ("state", state[next(iter(states.tensors(self.layers)))])])
-        self.shape_trace(*(None if a is None else a.shape for a in arrays), training=training)
+        return self.shape_trace(*(None if a is None else a.shape for a in arrays), training=training)
 
 
 def check_naturals(who: str, **sizes: Any) -> None:

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .. import ops
-from ..backend import Array, positive, settings
+from ..backend import Array, namespace, positive, settings
 from ..ops import normalize
 from ..ops.batch_norm_running_stats import running_stats
+from ..ops.elementwise import FEW_PASSES, in_pieces
 from ..ops.gelu import with_slope
 from ..ops.max_pool2d import choose, give_back
 from ..ops.pooling import pool_window
@@ -90,6 +91,13 @@ class Remembering:
             return ops.relu(x)
         positive(x.reshape(-1), out=x.reshape(-1))
         return x
+
+    def add_in_place(self, a: Array, b: Array) -> Array:
+        """``a + b`` in the memory of an ``a`` that nobody else will read."""
+        if a.shape != b.shape or not (_own_memory(a) and _own_memory(b)):
+            return a + b
+        in_pieces(lambda a, b: namespace(a).add(a, b, out=a), a, b, most=FEW_PASSES)
+        return a
 
     def relu_backward_in_place(self, dy: Array, x: Array) -> ReluGrads:
         """Its gradient, in the memory of a ``dy`` that nobody else will read."""

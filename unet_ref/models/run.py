@@ -8,6 +8,7 @@ network; a step is found again by its name.
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping
 from typing import Any
 
 from ..backend import constant, namespace
@@ -18,6 +19,8 @@ from .trace import Activation, Step, Trace
 # Backward passes that read only the shapes of their arguments: a hollow array is kept instead of the values.
 SHAPE_ONLY = {"concat", "upsample_nearest2d", "avg_pool2d", "adaptive_avg_pool2d", "center_crop2d"}
 
+VIEWS = {"reshape", "chunk"}  # of another step's memory
+
 INPUT_FORGOTTEN = {"max_pool2d", "gelu"}  # what these remember stands for their input
 
 
@@ -25,9 +28,11 @@ class Forward:
     """Runs steps on ``ops`` (arrays) or ``abstract`` (shapes alone) and records them in a trace."""
 
     def __init__(
-        self, ops: Any, layers: dict[str, Layer], state: dict[str, Any], *, training: bool, record: str
-    ) -> None:
+        self, ops: Any, layers: dict[str, Layer], state: dict[str, Any], *,
+        training: bool, record: str, readers: Mapping[str, int] | None = None,
+    ) -> None:  # fmt: skip
         self.ops, self.layers, self.state, self.training, self.record = ops, layers, state, training, record
+        self.readers = readers or {}  # how many steps read each activation, where that is known
         self.trace = Trace(training=training, forgets=record == "nothing")
 
     def layer(self, name: str, x: Activation) -> Activation:
@@ -53,12 +58,8 @@ class Forward:
         return self._step(name, "batch_norm", (x, weight, bias, *running), options, remembered)
 
     def relu(self, name: str, x: Activation) -> Activation:
-        """max(x, 0). Its output tells where its input was positive, so the output is what is kept.
-
-        Nothing else reads the input of a ReLU in these networks: unless every activation is wanted, it is overwritten.
-        """
-        ours = x.name in self.trace.steps and x.name not in self.trace.activations  # no input, and nobody waits for it
-        in_place = getattr(self.ops, "relu_in_place", None) if ours and self.record != "all" else None
+        """max(x, 0). Its output tells where its input was positive, so the output is what is kept."""
+        in_place = self._in_place("relu", x)
         y = Activation(name, (in_place or self.ops.relu)(x.value))
         self._record(name, "relu", (y.value,), {}, (x,), y.shape)
         self.trace.keep(y)
@@ -121,10 +122,19 @@ class Forward:
 
     def add(self, name: str, a: Activation, b: Activation, *, divisor: float | None = None) -> Activation:
         """``a + b``, or ``(a + b) / divisor``."""
-        total = getattr(self.ops, "add", operator.add)(a.value, b.value)
+        into, other = (b, a) if self._in_place("add", b) is not None else (a, b)
+        add: Any = self._in_place("add", into) or getattr(self.ops, "add", operator.add)
+        total = add(into.value, other.value)
         if divisor is not None:
             total = total / constant(divisor, total)
         return self._done(name, "add", (), {"divisor": divisor}, (a, b), total)
+
+    def _in_place(self, op: str, x: Activation) -> Any:
+        """The operation that overwrites ``x``, if a step made ``x`` and nobody else reads it, nor the backward pass."""
+        made = self.trace.steps.get(x.name)
+        ours = made is not None and made.op not in VIEWS and self.readers.get(x.name) == 1
+        free = ours and x.name not in self.trace.activations and self.record != "all"
+        return getattr(self.ops, f"{op}_in_place", None) if free else None
 
     def _remember(self, op: str, values: tuple[Any, ...], options: dict[str, Any]) -> Any:
         remember = None if self.trace.forgets else getattr(self.ops, f"remember_{op}", None)
@@ -231,6 +241,14 @@ class Backward:
         """The gradient that both terms get."""
         divisor = self._take(name, grad).options["divisor"]
         return grad if divisor is None else grad / constant(divisor, grad)
+
+    def join(self, grad: Any, other: Any) -> Any:
+        """The gradients that reach one activation on two ways, added up; one that nobody else reads is overwritten."""
+        add: Any = getattr(self.ops, "add", operator.add)
+        if grad is self.fresh:
+            add = getattr(self.ops, "add_in_place", add)
+        self.fresh = add(grad, other)
+        return self.fresh
 
     def _step(self, name: str, grad: Any) -> Any:
         step = self._take(name, grad)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -44,6 +45,7 @@ class Trace(Mapping[str, Any]):
     steps: dict[str, Step] = field(default_factory=dict)
     buffers: dict[str, Any] = field(default_factory=dict)
     output: Any = None
+    output_name: str = ""  # of the step that made it
     training: bool = False
     batched: bool = True
     absent: set[str] = field(default_factory=set)  # inputs that were left out: they have no gradient
@@ -65,6 +67,10 @@ class Trace(Mapping[str, Any]):
         """An activation that the backward pass will read."""
         if not self.forgets:
             self.activations.setdefault(activation.name, activation.value)
+
+    def readers(self) -> Counter[str]:
+        """How many steps read each activation; who is handed the output reads it, too."""
+        return Counter([self.output_name, *(name for step in self.steps.values() for name in step.inputs)])
 
     def __repr__(self) -> str:
         return f"<Trace of {len(self.steps)} steps, {len(self)} activations held>"

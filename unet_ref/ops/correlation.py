@@ -29,6 +29,7 @@ from .window import Window, contiguous
 
 FEW_PIXELS = 1024  # of an image, whose products for a block of channels then take less than 3 MB
 ROWS = 576  # of columns, where they are cut by channels: 64 channels of 3 x 3 taps
+ALONE = 2 << 20  # bytes that one thread adds up sooner than another is awake
 LANES = 16  # tasks of a sum over tiles
 LANES_BYTES, LANES_TERMS = 32 << 20, 512  # memory for their sums, and the terms of each at least
 
@@ -178,7 +179,10 @@ def correlate_bias(y: Array) -> Array:
     def work(channels: slice) -> None:
         total[channels] = row_sums(rows[:, channels]).sum(axis=(0, 2))
 
-    each(work, [slice(None)] if on_device(y) else parts(y.shape[1], 16), y)
+    if on_device(y) or y.nbytes <= ALONE:
+        work(slice(None))
+    else:
+        each(work, parts(y.shape[1], 16), y)
     return total
 
 
@@ -202,7 +206,7 @@ def correlate_weight(y: Array, x: Array, window: Window, groups: int) -> Array:
     room = LANES_BYTES // max(1, x.itemsize * math.prod(shape))
     places = runs_of(window, window.input, pixels)
     lanes = max(1, min(LANES // max(1, len(blocks)), len(pixels), room, terms))
-    sums, scratch = xp.zeros((lanes, *shape), dtype=x.dtype), Scratch(x)
+    sums, scratch = (xp.empty if pixels else xp.zeros)((lanes, *shape), dtype=x.dtype), Scratch(x)
 
     def work(task: tuple[int, slice]) -> None:
         lane, channels = task

@@ -134,7 +134,8 @@ def _nan(x: Array) -> Array:
 
 def give_back(dy: Array, taps: Array, window: Window) -> Array:
     """The gradient of ``x`` from the taps that ``choose`` chose: one tap after another, where windows overlap too."""
-    dx = namespace(dy).zeros((*dy.shape[:-2], *window.input), dtype=dy.dtype)
+    xp = namespace(dy)
+    dx = (xp.empty if window.tiles else xp.zeros)((*dy.shape[:-2], *window.input), dtype=dy.dtype)
 
     def give_back_planes(dx: Array, dy: Array, taps: Array) -> None:
         for number, (i, j), (r, q) in _taps(window):

@@ -46,7 +46,7 @@ class Window(NamedTuple):
     def tiles(self) -> bool:
         """Whether each pixel is under one window exactly."""
         covered = tuple(s * i for s, i in zip(self.stride, self.output, strict=True)) == self.input
-        return covered and self.kernel == self.stride and self.pads == ((0, 0), (0, 0))
+        return covered and self.disjoint and self.kernel == self.stride and self.pads == ((0, 0), (0, 0))
 
     def taps(self) -> Iterator[tuple[int, int, slice, slice]]:
         """Each tap ``(k, l)`` with the rows and columns of the padded image that it reads, row-major."""
