@@ -25,11 +25,11 @@ from ..backend import Array, may_be_nan, namespace, on_device, row_sums
 from .im2col import MOST_BYTES, SHARES, Scratch, Tile, each, parts, tiles
 from .runs import Runs, runs_of
 from .slide import OUTPUTS, slide
+from .tiles import ALONE
 from .window import Window, contiguous
 
 FEW_PIXELS = 1024  # of an image, whose products for a block of channels then take less than 3 MB
 ROWS = 576  # of columns, where they are cut by channels: 64 channels of 3 x 3 taps
-ALONE = 2 << 20  # bytes that one thread adds up sooner than another is awake
 LANES = 16  # tasks of a sum over tiles
 LANES_BYTES, LANES_TERMS = 32 << 20, 512  # memory for their sums, and the terms of each at least
 

@@ -14,8 +14,9 @@ from .im2col import parts
 T = TypeVar("T")
 
 # Elements of a piece. Threads wait for the interpreter after each pass, and should have long ones: so those of a function
-# of few passes, which memory keeps waiting anyway, have longer pieces than others. One thread alone stays in its cache.
-FEW_PASSES, MANY_PASSES, ALONE = 1 << 20, 1 << 17, 1 << 16
+# of few passes, which memory keeps waiting anyway, have longer pieces than others. One thread alone has a quarter of that,
+# so that temporaries of many passes stay in its cache, and are not memory that the system hands out anew for each.
+FEW_PASSES, MANY_PASSES = 1 << 20, 1 << 17
 
 
 def each(function: Callable[..., Array], *arrays: Array) -> Array:
@@ -53,7 +54,7 @@ def in_pieces(work: Callable[..., T], *arrays: Array, most: int = MANY_PASSES) -
     """
     views = [array.reshape(-1) for array in arrays] if all(a.flags.c_contiguous for a in arrays) else list(arrays)
     alone = views[0].size < 2 * most
-    cuts = pieces(views[0], max(most // 4, ALONE) if alone else most)
+    cuts = pieces(views[0], most // 4 if alone else most)
     said: list[Any] = [None] * len(cuts)
 
     def one(number: int) -> None:
