@@ -29,6 +29,7 @@ from unet_ref import ops
 from unet_ref.bench.clock import alternating, host
 from unet_ref.bench.machine import product
 from unet_ref.bench.report import markdown
+from unet_ref.ops import scratch
 from unet_ref.ops.conv2d import _window
 from unet_ref.ops.correlation import correlate, correlate_adjoint, correlate_weight
 
@@ -94,6 +95,7 @@ def workspace(shape, dtype):
     for part in PASSES:
         ours = sides(shape, part, dtype)[1]["ours"]
         ours()
+        scratch.clear()
         tracemalloc.start()
         result = ours()
         found[part] = tracemalloc.get_traced_memory()[1] - result.nbytes

@@ -22,8 +22,9 @@ import math
 from collections.abc import Iterator
 
 from ..backend import Array, may_be_nan, namespace, on_device, row_sums
-from .im2col import MOST_BYTES, SHARES, Scratch, Tile, each, parts, tiles
+from .im2col import MOST_BYTES, SHARES, Tile, each, parts, tiles
 from .runs import Runs, runs_of
+from .scratch import Scratch
 from .slide import OUTPUTS, slide
 from .tiles import ALONE
 from .window import Window, contiguous

@@ -17,11 +17,10 @@ The columns of a whole image would take KH·KW times its memory. A tile's stay i
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from ..backend import Array, namespace, on_device
+from ..backend import Array, on_device
 from ..threads import one_blas_thread, parallel
 from .window import Pair
 
@@ -33,7 +32,6 @@ LEAST_PIXELS, MOST_PIXELS = 256, 4096  # of a tile: columns enough for a fast pr
 LEAST_PRODUCTS = 1 << 24  # for threads: a tenth of a millisecond
 SHARES = 4  # into at least so many tiles falls a batch of small images
 DEVICE_BYTES = 1 << 30  # of a tile's matrix on a GPU, which a few large products suit
-GAP = 16  # elements between the rows of columns
 
 
 class Tile(NamedTuple):
@@ -88,28 +86,3 @@ def each(work: Callable[[T], None], tasks: list[T], like: Array, products: float
         else:
             for task in tasks:
                 work(task)
-
-
-class Scratch(threading.local):
-    """Memory for the temporaries of tiles, by name: a thread takes it once for all its tiles of one operation.
-
-    Taken anew for every tile, it can come from the system page by page, which takes longer than the product.
-    """
-
-    def __init__(self, like: Array) -> None:
-        self.xp, self.dtype = namespace(like), like.dtype
-        self.buffers: dict[str, Array] = {}
-
-    def empty(self, name: str, shape: tuple[int, ...]) -> Array:
-        """An array of any content; the one that had the name before is no longer valid."""
-        size = math.prod(shape)
-        if name not in self.buffers or self.buffers[name].size < size:
-            self.buffers[name] = self.xp.empty(size, dtype=self.dtype)
-        return self.buffers[name][:size].reshape(shape)
-
-    def rows(self, name: str, shape: tuple[int, ...]) -> Array:
-        """The same, with a gap after each row.
-
-        Without the gap, rows of 4 KB would all fall into the same few places of the cache: up to half as fast a product.
-        """
-        return self.empty(name, (*shape[:-1], shape[-1] + GAP))[..., : shape[-1]]

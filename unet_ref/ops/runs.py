@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..backend import Array, namespace
-from .im2col import Scratch, Tile
+from .im2col import Tile
+from .scratch import Scratch
 from .window import Pair, Window
 
 

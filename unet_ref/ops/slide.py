@@ -24,8 +24,9 @@ from __future__ import annotations
 import math
 
 from ..backend import Array, namespace, on_device
-from .im2col import Scratch, Tile, each, parts, tiles
+from .im2col import Tile, each, parts, tiles
 from .runs import runs_of
+from .scratch import Scratch
 from .window import Window
 
 SMALL, OUTPUTS = 512, 256  # on an image of so few pixels, a task computes so many output channels of all pixels
