@@ -24,6 +24,7 @@ import bits
 import convolution
 import memory
 import page
+import shares
 import twins
 
 from unet_ref.bench import draw, growth, jobs, measure, read
@@ -183,7 +184,12 @@ def beside_modules(data):
     return [Once(data, "twins", name, lambda n=name: twins.measure(n), 30) for name in MODELS]
 
 
-SECTIONS = {"networks": networks, "convolutions": convolutions, "growth": growing, "operations": operations,
+def time_shares(data):
+    return [Once(data, "shares", f"{name} {dtype}", lambda n=name, d=dtype: shares.measure(n, d), 30)
+            for dtype in DTYPES for name in MODELS]  # fmt: skip
+
+
+SECTIONS = {"networks": networks, "shares": time_shares, "convolutions": convolutions, "growth": growing, "operations": operations,
             "memory": large, "workspace": workspaces, "bits": same_bits, "twins": beside_modules}  # fmt: skip
 
 
