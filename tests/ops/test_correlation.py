@@ -326,3 +326,15 @@ def test_on_a_device_few_large_tiles_and_no_threads(monkeypatch, rng):
             np.testing.assert_allclose(to_host(gradient), right, rtol=1e-11, atol=1e-11)
         assert {len(found) for found in made} <= count | {1}
         made.clear()
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 30, 40), (2, 37, 96, 100)])
+def test_the_gradient_of_the_bias_is_a_sum_over_samples_and_pixels(shape, rng):
+    """Of a large gradient the threads share the channels."""
+    y, found = rng.standard_normal(shape), []
+    for count in (1, 3):
+        unet_ref.set_num_threads(count)
+        found.append(correlation.correlate_bias(y))
+    assert found[0].tobytes() == found[1].tobytes()
+    exact = y.astype(np.longdouble).sum(axis=(0, 2, 3))
+    assert np.all(np.abs(found[0] - exact) <= 8 * np.finfo(float).eps * np.abs(y).sum(axis=(0, 2, 3)))
