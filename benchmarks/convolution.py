@@ -31,7 +31,8 @@ from unet_ref.bench.machine import product
 from unet_ref.bench.report import markdown
 from unet_ref.ops import scratch
 from unet_ref.ops.conv2d import _window
-from unet_ref.ops.correlation import correlate, correlate_adjoint, correlate_weight
+from unet_ref.ops.correlate_weight import correlate_weight
+from unet_ref.ops.correlation import correlate, correlate_adjoint
 
 
 class Shape(NamedTuple):

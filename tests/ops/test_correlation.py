@@ -14,7 +14,7 @@ import unet_ref
 from unet_ref import ops, spec
 from unet_ref.check.exact import rational, rational_case
 from unet_ref.check.table import OPERATIONS
-from unet_ref.ops import correlation, im2col, scratch, slide
+from unet_ref.ops import correlate_weight, correlation, im2col, scratch, slide
 from unet_ref.ops.window import Window
 
 
@@ -27,13 +27,14 @@ def _threads():
 
 def way(monkeypatch, name):
     """Goes one way through the engine, whatever is cheaper, with tiles so small that every image is cut."""
-    together_or_apart, scattered_or_gathered, cut = name.split()
+    together_or_apart, scattered_or_gathered, columns_or_shifts, cut = name.split()
     monkeypatch.setattr(
         slide,
         "cheaper_apart",
         lambda w, window: together_or_apart == "apart" and w.shape[-1] > 1 and window.stride[1] == 1,
     )
     monkeypatch.setattr(correlation, "cheaper_scattered", lambda *_: scattered_or_gathered == "scattered")
+    monkeypatch.setattr(correlate_weight, "cheaper_shifted", lambda *_: columns_or_shifts == "shifts")
     if cut != "whole":
         for module, constant, value in (
             (im2col, "LEAST_PIXELS", 1),
@@ -41,14 +42,19 @@ def way(monkeypatch, name):
             (im2col, "TILE_BYTES", {"rows": 1 << 20, "pixels": 1}[cut]),
             (slide, "OUTPUTS", 2),
             (correlation, "OUTPUTS", 2),
-            (correlation, "ROWS", 7),
+            (correlate_weight, "OUTPUTS", 2),
+            (correlate_weight, "MOST_PIXELS", {"rows": 16, "pixels": 2}[cut]),
+            (correlate_weight, "LANES_TERMS", 3),
+            (correlate_weight, "SHIFTED", 2),
+            (im2col, "ROWS", 7),
         ):
             monkeypatch.setattr(module, constant, value)
 
 
+CUTS = ["whole", "rows", "pixels"]
 WAYS = [
-    *(" ".join(words) for words in itertools.product(["together", "apart"], ["gathered"], ["whole", "rows", "pixels"])),
-    *("together scattered " + cut for cut in ("whole", "rows", "pixels")),
+    *(" ".join(words) for words in itertools.product(["together", "apart"], ["gathered columns"], CUTS)),
+    *("together scattered shifts " + cut for cut in CUTS),
 ]
 
 
@@ -71,7 +77,8 @@ def test_every_way_gives_the_definitions_rationals(through, name, monkeypatch, r
                 np.testing.assert_array_equal(gradient, exact)
 
 
-# x, weight, options: in turn apart, together by output channels, 1 x 1, strided, grouped, transposed disjoint, scattered
+# x, weight, options: in turn apart, together by output channels, 1 x 1, strided, grouped, transposed disjoint, scattered,
+# and the gradient of the weight by shifts of either image
 SHAPES = {
     "wide": ((3, 9, 40, 70), (12, 9, 3, 3), {"padding": 1}),
     "small": ((9, 40, 5, 6), (600, 40, 3, 2), {"padding": 1}),
@@ -80,6 +87,8 @@ SHAPES = {
     "grouped": ((20, 12, 33, 30), (8, 3, 3, 3), {"groups": 4, "dilation": (1, 2)}),
     "doubled": ((3, 20, 30, 41), (20, 7, 2, 2), {"stride": 2}),
     "few pixels": ((9, 70, 5, 6), (70, 20, 3, 3), {"padding": 1}),
+    "y shifted": ((3, 50, 40, 41), (33, 50, 3, 3), {"padding": 1}),
+    "x shifted": ((3, 34, 40, 33), (70, 34, 3, 2), {"padding": ((0, 2), (1, 0)), "dilation": (1, 2)}),
 }
 
 
@@ -114,7 +123,7 @@ def test_bits_do_not_depend_on_the_order_of_tasks(through, name, monkeypatch):
     way(monkeypatch, through)
     unet_ref.set_num_threads(1)
     expected, each = computed(name, "float32", slice(2)), im2col.each
-    for module in (slide, correlation):
+    for module in (slide, correlation, correlate_weight):
         monkeypatch.setattr(module, "each", lambda work, tasks, like, *_: each(work, tasks[::-1], like))
     for array, same in zip(computed(name, "float32", slice(2)), expected, strict=True):
         assert array.tobytes() == same.tobytes()
@@ -168,6 +177,25 @@ def test_where_products_go_to_their_pixels(outputs, geometry, scattered):
     assert correlation.cheaper_scattered(np.empty((1, outputs, 3, *kernel)), window(*geometry)) is scattered
 
 
+@pytest.mark.parametrize(
+    ("samples", "outputs", "channels", "geometry", "shifted"),
+    [
+        (1, 64, 64, ((258, 258), (3, 3)), True),
+        (1, 64, 64, ((258, 258), (1, 1)), False),  # no taps to shift for
+        (1, 64, 3, ((258, 258), (3, 3)), False),  # few columns to copy
+        (8, 64, 64, ((18, 18), (3, 3)), False),  # the product of a sample is small
+        (8, 128, 64, ((18, 18), (3, 3)), True),
+        (1, 512, 512, ((18, 18), (3, 3)), False),  # to turn the result would take as long
+        (4, 512, 512, ((18, 18), (3, 3)), True),
+        (1, 128, 128, ((24, 24), (3, 3)), False),  # too few terms for threads
+    ],
+)
+def test_where_an_image_is_shifted_for_the_gradient_of_the_weight(samples, outputs, channels, geometry, shifted):
+    found = window(*geometry)
+    y, x = np.empty((samples, 1, outputs, *found.output)), np.empty((samples, 1, channels, *found.input))
+    assert correlate_weight.cheaper_shifted(y, x, found) is shifted
+
+
 @given(
     N=st.integers(0, 40), H=st.integers(1, 90), W=st.integers(1, 9000), pixel=st.integers(0, 1 << 23), shares=st.integers(1, 9)
 )  # fmt: skip
@@ -189,12 +217,13 @@ def test_tiles_cover_every_pixel_once_within_their_bounds(N, H, W, pixel, shares
 
 
 @pytest.mark.parametrize("kernel", [1, 2, 3, 4])
-@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+@pytest.mark.parametrize("stride", [1, 2, 3, 4, (1, 1)])
 @pytest.mark.parametrize("dilation", [1, 2, 3])
-def test_every_geometry_gives_the_definitions_integers(kernel, stride, dilation, rng):
+def test_every_geometry_gives_the_definitions_integers(kernel, stride, dilation, monkeypatch, rng):
     """Taps at every order of positions in a stride, with and without overlaps."""
     for padding, (H, W) in itertools.product((((0, 0), (0, 0)), ((1, 1), (1, 1)), ((0, 4), (5, 0))), ((9, 10), (2, 1))):
-        options = {"stride": (stride, 5 - stride), "padding": padding, "dilation": dilation}
+        strides = stride if isinstance(stride, tuple) else (stride, 5 - stride)
+        options = {"stride": strides, "padding": padding, "dilation": dilation}
         if dilation * (kernel - 1) >= min(H + sum(padding[0]), W + sum(padding[1])):
             continue
         x, weight = (rng.integers(-9, 10, shape) / 1.0 for shape in ((3, 2, H, W), (4, 2, kernel, kernel)))
@@ -204,6 +233,9 @@ def test_every_geometry_gives_the_definitions_integers(kernel, stride, dilation,
         grads, exact = (f(v, x, weight, **options) for f in (ops.conv2d_backward, spec.conv2d_backward))
         np.testing.assert_array_equal(grads.x, exact.x.astype(float))
         np.testing.assert_array_equal(grads.weight, exact.weight.astype(float))
+        with monkeypatch.context() as patch:
+            patch.setattr(correlate_weight, "cheaper_shifted", lambda *_: True)
+            np.testing.assert_array_equal(ops.conv2d_backward(v, x, weight, **options).weight, grads.weight)
 
 
 @pytest.mark.parametrize("kernel", [1, 2, 3])
@@ -234,12 +266,13 @@ def test_a_sum_over_few_or_no_tiles(rng):
     np.testing.assert_array_equal(grads.weight, np.zeros((4, 3, 3, 3)))
 
 
+@pytest.mark.parametrize("outputs", [2, 3])
 @pytest.mark.parametrize("through", WAYS[:3] + WAYS[-1:])
-def test_nan_stays_where_it_belongs(through, monkeypatch, rng):
+def test_nan_stays_where_it_belongs(through, outputs, monkeypatch, rng):
     """A pixel at the border of x spoils what reads it: neither outputs that do not, nor the gradient of taps that do not."""
     way(monkeypatch, through)
-    x, weight = rng.standard_normal((1, 2, 5, 6)), rng.standard_normal((3, 2, 3, 3))
-    v = rng.standard_normal((1, 3, 5, 6))
+    x, weight = rng.standard_normal((1, 2, 5, 6)), rng.standard_normal((outputs, 2, 3, 3))
+    v = rng.standard_normal((1, outputs, 5, 6))
     x[0, 1, 0, 5] = np.nan
     for y, exact in zip(
         (ops.conv2d(x, weight, padding=1), ops.conv2d_backward(v, x, weight, padding=1).weight),
@@ -248,7 +281,7 @@ def test_nan_stays_where_it_belongs(through, monkeypatch, rng):
     ):
         np.testing.assert_array_equal(np.isnan(y), np.isnan(exact.astype(float)))
         assert 0 < np.isnan(y).sum() < y.size
-    v[0, 2, 4, 0] = np.inf
+    v[0, -1, 4, 0] = np.inf
     grad = ops.conv2d_backward(v, x, weight, padding=1).x
     exact = spec.conv2d_backward(v, x, weight, padding=1).x.astype(float)
     np.testing.assert_array_equal(np.isfinite(grad), np.isfinite(exact))
@@ -317,7 +350,7 @@ def test_on_a_device_few_large_tiles_and_no_threads(monkeypatch, rng):
     standin.install(monkeypatch)
     monkeypatch.setattr(im2col, "parallel", None)  # to call it would raise
     made, tiles = [], im2col.tiles
-    for module in (slide, correlation):
+    for module in (slide, correlate_weight):
         monkeypatch.setattr(module, "tiles", lambda *args, **options: made.append(tiles(*args, **options)) or made[-1])
     for memory, count in ((1 << 30, {1}), (8 * 72 * 48 * 38, {4})):  # all at once; as much as one sample takes
         monkeypatch.setattr(im2col, "DEVICE_BYTES", memory)

@@ -8,7 +8,8 @@ from typing import Any
 from ..backend import Array, operation
 from ..errors import ShapeError
 from ..spec.conv_transpose2d import ConvTranspose2dGrads
-from .correlation import correlate, correlate_adjoint, correlate_bias, correlate_weight
+from .correlate_weight import correlate_weight
+from .correlation import correlate, correlate_adjoint, correlate_bias
 from .window import (
     Window,
     batched,

@@ -10,7 +10,7 @@ matrices with the columns of tiles (``im2col``), and the threads share the tiles
     correlate          y = w @ columns of x, in each tile                                     (``slide``)
     correlate_adjoint  x = flipped w @ columns of y: pixels collect what belongs to them      (``gather``, by ``slide``)
                     or x += w.T @ y, tap by tap: products go to the pixels they belong to     (``scatter``)
-    correlate_weight   w = sum over tiles of y @ (columns of x).T
+    correlate_weight   w = sum over tiles of y @ (columns of x).T, or of shifted y @ x.T                  (``correlate_weight``)
 
 Bits: how a sample is cut into tiles follows from its own shape alone, and so does the shape of each product; sums over
 tiles have a fixed order. Neither the number of threads nor the rest of the batch changes a bit. Arrays are row-major.
@@ -22,17 +22,14 @@ import math
 from collections.abc import Iterator
 
 from ..backend import Array, may_be_nan, namespace, on_device, row_sums
-from .im2col import MOST_BYTES, SHARES, Tile, each, parts, tiles
-from .runs import Runs, runs_of
+from .im2col import MOST_BYTES, ROWS, Tile, channel_blocks, each, parts, tiles
+from .runs import Runs
 from .scratch import Scratch
 from .slide import OUTPUTS, slide
 from .tiles import ALONE
-from .window import Window, contiguous
+from .window import Window
 
 FEW_PIXELS = 1024  # of an image, whose products for a block of channels then take less than 3 MB
-ROWS = 576  # of columns, where they are cut by channels: 64 channels of 3 x 3 taps
-LANES = 16  # tasks of a sum over tiles
-LANES_BYTES, LANES_TERMS = 32 << 20, 512  # memory for their sums, and the terms of each at least
 
 
 def correlate(x: Array, weight: Array, window: Window, groups: int, bias: Array | None = None) -> Array:
@@ -166,12 +163,6 @@ def phases(window: Window, axis: int) -> Iterator[tuple[slice, slice, int, int, 
         yield slice(first, None, s), flipped, -(-(size - first) // s), d * step // s, (d * last - first - before) // s
 
 
-def channel_blocks(C: int, window: Window, least: int = 1) -> list[slice]:
-    """``C`` channels in blocks, whose taps take up to ``ROWS`` rows of a matrix; ``least`` of them if there can be."""
-    KH, KW = window.kernel
-    return parts(C, max(1, min(ROWS // (KH * KW), -(-C // least))))
-
-
 def correlate_bias(y: Array) -> Array:
     """``y (N,O,H',W')`` -> ``(O,)``: conv's gradient of bias, the sum over samples and pixels."""
     total = namespace(y).empty(y.shape[1], dtype=y.dtype)
@@ -185,61 +176,3 @@ def correlate_bias(y: Array) -> Array:
     else:
         each(work, parts(y.shape[1], 16), y)
     return total
-
-
-def correlate_weight(y: Array, x: Array, window: Window, groups: int) -> Array:
-    """``y (N,O,H',W')``, ``x (N,C,H,W)`` -> ``weight (O,C/G,KH,KW)``: conv's gradient of weight.
-
-    A task is a block of channels and every ``lanes``-th tile, whose products it adds up in their order; then the lanes
-    are added up in theirs.
-    """
-    xp, G, (KH, KW) = namespace(x), groups, window.kernel
-    O, C = y.shape[1] // G, x.shape[1] // G
-    xg, yg = x.reshape(len(x), G, C, *window.input), y.reshape(len(y), G, O, *window.output)
-    turned = O < OUTPUTS  # BLAS is faster with the longer side first; the result is then small, and quickly turned back
-    shape = (G, C * KH * KW, O) if turned else (G, O, C * KH * KW)
-
-    terms = len(x) * math.prod(window.output) // LANES_TERMS  # more lanes, and their sum would take as long as they do
-    # with one lane, channels must make the tasks
-    blocks = [slice(0, C)] if on_device(x) else channel_blocks(C, window, SHARES if terms < 2 else 1)
-    shares = max(1, LANES // (4 * len(blocks) or 1))
-    pixels = tiles(len(x), window.output, x.itemsize * G * KH * KW * -(-C // max(1, len(blocks))), x, shares)
-    room = LANES_BYTES // max(1, x.itemsize * math.prod(shape))
-    places = runs_of(window, window.input, pixels)
-    lanes = max(1, min(LANES // max(1, len(blocks)), len(pixels), room, terms))
-    sums, scratch = (xp.empty if pixels else xp.zeros)((lanes, *shape), dtype=x.dtype), Scratch(x)
-
-    def work(task: tuple[int, slice]) -> None:
-        lane, channels = task
-        taps = slice(KH * KW * channels.start, KH * KW * channels.stop)
-        total = sums[lane][:, taps] if turned else sums[lane][:, :, taps]
-        for number, (samples, rows, columns) in enumerate(pixels[lane::lanes]):
-            runs = places[rows.start, columns.start]
-            seen = side_by_side(runs, xg[samples, :, channels], scratch)
-            # (n, G, O, h, w) -> (G, O, n·length)
-            tile = runs.spread(yg[samples, :, :, rows, columns].transpose(1, 2, 0, 3, 4), scratch)
-            tile = tile.reshape(G, O, seen.shape[-1])
-            factors = (seen, tile.swapaxes(1, 2)) if turned else (tile, seen.swapaxes(1, 2))
-            if number == 0:
-                xp.matmul(*factors, out=total)
-            else:
-                total += xp.matmul(*factors, out=scratch.empty("z", total.shape))
-
-    tasks = [(lane, channels) for lane in range(lanes) for channels in blocks]
-    each(work, tasks, x, y.size * C * KH * KW)
-    weight = sums.sum(axis=0) if lanes > 1 else sums[0]
-    return contiguous(weight.swapaxes(1, 2) if turned else weight).reshape(G * O, C, KH, KW)
-
-
-def side_by_side(runs: Runs, image: Array, scratch: Scratch) -> Array:
-    """``image (n, G, C, H, W)`` -> columns ``(G, C·KH·KW, n·length)``; what lies between a tile's rows may hold no NaN."""
-    (n, G, C), (KH, KW) = image.shape[:3], runs.window.kernel
-    pixels = runs.of(image, scratch)
-    if n == 1 and runs.direct:
-        return pixels.reshape(G, C * KH * KW, runs.length)
-    columns = scratch.rows("columns", (G, C * KH * KW, n * runs.length))
-    view = columns.reshape(G, C, KH, KW, n, runs.length).transpose(4, 0, 1, 2, 3, 5)
-    runs.fill(view, pixels)
-    if runs.pitch != runs.w and may_be_nan(pixels):
-        runs.between(view)[...] = 0
-    return columns

@@ -22,7 +22,7 @@ from typing import NamedTuple, TypeVar
 
 from ..backend import Array, on_device
 from ..threads import one_blas_thread, parallel
-from .window import Pair
+from .window import Pair, Window
 
 T = TypeVar("T")
 
@@ -30,6 +30,7 @@ TILE_BYTES = 3 << 20  # of a tile's matrix: smaller, and the product is slower; 
 MOST_BYTES = 32 << 20  # of a tile's matrix, whatever the window and the number of channels
 LEAST_PIXELS, MOST_PIXELS = 256, 4096  # of a tile: columns enough for a fast product, tiles enough for all threads
 LEAST_PRODUCTS = 1 << 24  # for threads: a tenth of a millisecond
+ROWS = 576  # of a tile's matrix, where it is cut by channels: 64 channels of 3 x 3 taps
 SHARES = 4  # into at least so many tiles falls a batch of small images
 DEVICE_BYTES = 1 << 30  # of a tile's matrix on a GPU, which a few large products suit
 
@@ -69,6 +70,12 @@ def parts(size: int, most: int, *, even: bool = True, multiple: int = 1) -> list
     if count > 1:
         count = min(size, -(-count // multiple) * multiple)
     return [slice(size * k // count, size * (k + 1) // count) for k in range(count)]
+
+
+def channel_blocks(C: int, window: Window, least: int = 1) -> list[slice]:
+    """``C`` channels in blocks, whose taps take up to ``ROWS`` rows of a matrix; ``least`` of them if there can be."""
+    KH, KW = window.kernel
+    return parts(C, max(1, min(ROWS // (KH * KW), -(-C // least))))
 
 
 def each(work: Callable[[T], None], tasks: list[T], like: Array, products: float = math.inf) -> None:
