@@ -1,6 +1,8 @@
 """The engine behind the convolutions: every way through it, exactly; tiles, bits, threads, rounding and memory."""
 
 import itertools
+import threading
+import time
 import tracemalloc
 
 import numpy as np
@@ -114,6 +116,45 @@ def test_bits_do_not_depend_on_the_number_of_threads(name, dtype):
         unet_ref.set_num_threads(count)
         for array, same in zip(computed(name, dtype), expected, strict=True):
             assert array.tobytes() == same.tobytes()
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_bits_do_not_depend_on_whether_both_gradients_are_computed_at_once(name, monkeypatch):
+    unet_ref.set_num_threads(2)
+    found = []
+    for most in (0, 1 << 60):
+        monkeypatch.setattr(im2col, "LEAST_PRODUCTS", 0)
+        monkeypatch.setattr(im2col, "MOST_AT_ONCE", most)
+        found.append([array.tobytes() for array in computed(name, "float32")])
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("count", "products", "at_once"),
+    [(2, 1 << 25, True), (3, 1 << 25, False), (2, 1 << 23, False), (2, 1 << 29, False)],
+)
+def test_short_operations_have_a_thread_each(count, products, at_once):
+    """Where threads are no more than operations; long ones share the threads, and tiny ones are not worth waking one."""
+    unet_ref.set_num_threads(count)
+    meet = threading.Barrier(2)
+
+    def job():
+        meet.wait(5 if at_once else 0.02)
+        return threading.get_ident()
+
+    if at_once:
+        first, second = im2col.at_once([job, job], np.empty(0), products)
+        assert first != second
+    else:
+        with pytest.raises(threading.BrokenBarrierError):
+            im2col.at_once([job, job], np.empty(0), products)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_what_operations_at_once_give_is_in_their_order(count):
+    unet_ref.set_num_threads(count)
+    jobs = [lambda: time.sleep(0.01) or "first", lambda: "second"]
+    assert im2col.at_once(jobs, np.empty(0), 1 << 25) == ["first", "second"]
 
 
 @pytest.mark.parametrize("name", ["strided", "grouped", "few pixels"])
@@ -349,6 +390,8 @@ def test_on_a_device_few_large_tiles_and_no_threads(monkeypatch, rng):
     expected = ops.conv2d_backward(v, *arrays)
     standin.install(monkeypatch)
     monkeypatch.setattr(im2col, "parallel", None)  # to call it would raise
+    monkeypatch.setattr(im2col, "LEAST_PRODUCTS", 0)
+    unet_ref.set_num_threads(2)
     made, tiles = [], im2col.tiles
     for module in (slide, correlate_weight):
         monkeypatch.setattr(module, "tiles", lambda *args, **options: made.append(tiles(*args, **options)) or made[-1])

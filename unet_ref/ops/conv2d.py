@@ -10,6 +10,7 @@ from ..errors import ShapeError
 from ..spec.conv2d import Conv2dGrads
 from .correlate_weight import correlate_weight
 from .correlation import correlate, correlate_adjoint, correlate_bias
+from .im2col import at_once
 from .window import (
     Pads,
     Window,
@@ -103,8 +104,14 @@ def conv2d_backward(
     dy = batched(name, grad_output)
 
     grad_bias = None if bias is None else correlate_bias(dy)  # (N, O, H', W') -> (O,)
-    grad_weight = correlate_weight(dy, batched(name, x), window, groups)
-    grad_x = correlate_adjoint(dy, contiguous(weight), window, groups)
+    grad_weight, grad_x = at_once(
+        [
+            lambda: correlate_weight(dy, batched(name, x), window, groups),
+            lambda: correlate_adjoint(dy, contiguous(weight), window, groups),
+        ],
+        dy,
+        products=dy.size * weight[0].size,
+    )
     return Conv2dGrads(grad_x if x.ndim == 4 else grad_x[0], grad_weight, grad_bias)
 
 

@@ -10,6 +10,7 @@ from ..errors import ShapeError
 from ..spec.conv_transpose2d import ConvTranspose2dGrads
 from .correlate_weight import correlate_weight
 from .correlation import correlate, correlate_adjoint, correlate_bias
+from .im2col import at_once
 from .window import (
     Window,
     batched,
@@ -107,8 +108,14 @@ def conv_transpose2d_backward(
     dy = batched(name, grad_output)
 
     grad_bias = None if bias is None else correlate_bias(dy)  # (N, O, H', W') -> (O,)
-    grad_weight = correlate_weight(batched(name, x), dy, window, groups)
-    grad_x = correlate(dy, contiguous(weight), window, groups)
+    grad_weight, grad_x = at_once(
+        [
+            lambda: correlate_weight(batched(name, x), dy, window, groups),
+            lambda: correlate(dy, contiguous(weight), window, groups),
+        ],
+        dy,
+        products=x.size * weight[0].size,
+    )
     return ConvTranspose2dGrads(grad_x if x.ndim == 4 else grad_x[0], grad_weight, grad_bias)
 
 

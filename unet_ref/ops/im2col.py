@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from ..backend import Array, on_device
-from ..threads import one_blas_thread, parallel
+from ..threads import get_num_threads, one_blas_thread, parallel
 from .window import Pair, Window
 
 T = TypeVar("T")
@@ -30,6 +30,7 @@ TILE_BYTES = 3 << 20  # of a tile's matrix: smaller, and the product is slower; 
 MOST_BYTES = 32 << 20  # of a tile's matrix, whatever the window and the number of channels
 LEAST_PIXELS, MOST_PIXELS = 256, 4096  # of a tile: columns enough for a fast product, tiles enough for all threads
 LEAST_PRODUCTS = 1 << 24  # for threads: a tenth of a millisecond
+MOST_AT_ONCE = 1 << 28  # for two operations at once: a millisecond, and threads would wait for each other in both
 ROWS = 576  # of a tile's matrix, where it is cut by channels: 64 channels of 3 x 3 taps
 SHARES = 4  # into at least so many tiles falls a batch of small images
 DEVICE_BYTES = 1 << 30  # of a tile's matrix on a GPU, which a few large products suit
@@ -93,3 +94,16 @@ def each(work: Callable[[T], None], tasks: list[T], like: Array, products: float
         else:
             for task in tasks:
                 work(task)
+
+
+def at_once(jobs: list[Callable[[], T]], like: Array, products: int) -> list[T]:
+    """What every job gives. Each has all threads, one after another; but short ones a thread each, if no more are there.
+
+    Threads that share one short operation wait for each other at its beginning and its end.
+    """
+    short = LEAST_PRODUCTS <= products < MOST_AT_ONCE and not on_device(like)
+    if not short or get_num_threads() > len(jobs):
+        return [job() for job in jobs]
+    results: dict[int, T] = {}
+    parallel(lambda number: results.update({number: jobs[number]()}), range(len(jobs)))
+    return [results[number] for number in range(len(jobs))]
