@@ -12,15 +12,14 @@ as long as those of x; a vertical tap begins at another row of x, and where that
 
     y            shifted for l=0, 1, 2                  x, 3 x 3 pixels, padded by 1
 
-    a b c        b c 0      a b c      0 a b            p q r        tap (1, 0): rows d e f and g h i against p q r and s t u,
-    d e f        e f 0      d e f      0 d e            s t u                    e·p + f·q + h·s + i·t
-    g h i        h i 0      g h i      0 g h            v w z
+    a b c        b c 0      a b c      0 a b            p q r        tap (0, 0): e f 0 and h i 0 (the second and third row)
+    d e f        e f 0      d e f      0 d e            s t u                    against p q r and s t u (the first and second)
+    g h i        h i 0      g h i      0 g h            v w z                    e·p + f·q + h·s + i·t
 
-    w[k] (KW·O, C) = sum over tiles of shifted y (KW·O, T) @ x (C, T), from the row of tap k on .T
+    w[k] (KW·O, C) = sum over tiles of shifted y (KW·O, T) @ (x (C, T), from the row of tap k on).T
 
-That is KW copies of the smaller image in place of KH·KW of x, and few rows of a product have so many columns. Zero times
-infinity would be NaN where a zero of a shift meets a pixel that its tap does not read. So where the result is not finite
-it is computed anew by columns.
+That is KW copies of the smaller image in place of KH·KW of x. Zero times infinity would be NaN where a zero of a shift
+meets a pixel that its tap does not read. So where the result is not finite it is computed anew by columns.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from __future__ import annotations
 import math
 
 from ..backend import Array, may_be_nan, namespace, on_device
-from .im2col import LEAST_PIXELS, MOST_PIXELS, SHARES, TILE_BYTES, channel_blocks, each, parts, tiles
+from .im2col import LEAST_PIXELS, MOST_BYTES, MOST_PIXELS, SHARES, TILE_BYTES, channel_blocks, each, parts, tiles
 from .runs import Runs, runs_of
 from .scratch import Scratch
 from .slide import OUTPUTS
@@ -37,6 +36,7 @@ from .window import Window, contiguous
 LANES = 16  # tasks of a sum over tiles
 LANES_BYTES, LANES_TERMS = 32 << 20, 512  # memory for their sums, and the terms of each at least
 SHIFTED = 128  # channels of a task, if they are shifted
+MANY_CHANNELS = 256  # more, and rows of an image that lie 4 KB apart now and then share places of the cache
 FEW_CHANNELS, PRODUCTS = 32, 1 << 22  # of an image, and for one vertical tap: fewer, and shifts are not worth it
 
 
@@ -53,7 +53,9 @@ def correlate_weight(y: Array, x: Array, window: Window, groups: int) -> Array:
 def cheaper_shifted(y: Array, x: Array, window: Window) -> bool:
     """Whether shifts cost less: they need fewer copies, but a product for each sample, and axes of the result are turned."""
     few, many = sorted((y.shape[2], x.shape[2]))
-    pixels = math.prod(window.output)
+    pixels, width = math.prod(window.output), max(window.input[1], LEAST_PIXELS)
+    if many > MANY_CHANNELS or x.itemsize * x.shape[1] * window.kernel[1] * min(few, SHIFTED) * width > MOST_BYTES:
+        return False  # a row is not cut
     if on_device(x) or window.kernel == (1, 1) or few < FEW_CHANNELS or len(y) * pixels < 2 * max(many, LANES_TERMS):
         return False
     return bool(few * many * pixels * window.kernel[1] >= PRODUCTS)
@@ -80,8 +82,9 @@ def by_shifts(y: Array, x: Array, window: Window) -> Array:
     pixels = min(max(TILE_BYTES // (x.itemsize * G * KW * channels), LEAST_PIXELS), MOST_PIXELS, share)
     tiles = [(n, rows) for n in range(len(x)) for rows in parts(moved.shape[3], max(1, pixels // W))]
     lanes = lanes_for(len(tiles), len(blocks), x.itemsize * G * O * C * KH * KW, len(x) * math.prod(window.output))
-    scratch = Scratch(x)
-    sums = [xp.empty((lanes, KH, G, KW * (part.stop - part.start), M), dtype=x.dtype) for part in blocks]
+    unit, scratch = lanes * KH * G * KW * M, Scratch(x)
+    memory = xp.empty(unit * moved.shape[2], dtype=x.dtype)  # at once: the system gives much memory in large pages
+    sums = [memory[unit * part.start : unit * part.stop].reshape(lanes, KH, G, -1, M) for part in blocks]
 
     def work(task: tuple[int, int]) -> None:
         lane, block = task
