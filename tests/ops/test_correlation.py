@@ -226,8 +226,8 @@ def test_where_products_go_to_their_pixels(outputs, geometry, scattered):
         (1, 64, 3, ((258, 258), (3, 3)), False),  # few columns to copy
         (8, 64, 64, ((18, 18), (3, 3)), False),  # the product of a sample is small
         (8, 128, 64, ((18, 18), (3, 3)), True),
-        (2, 256, 256, ((16, 16), (3, 3)), False),  # to turn the result would take as long
-        (4, 256, 256, ((16, 16), (3, 3)), True),
+        (1, 256, 256, ((18, 18), (3, 3)), False),  # to turn the result would take as long
+        (4, 256, 256, ((18, 18), (3, 3)), True),
         (1, 512, 512, ((34, 34), (3, 3)), False),  # as fast by columns, and always
         (1, 128, 128, ((24, 24), (3, 3)), False),  # too few terms for threads
         (1, 64, 64, ((12, 20002), (3, 3)), True),
