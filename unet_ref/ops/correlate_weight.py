@@ -36,7 +36,7 @@ from .window import Window, contiguous
 LANES = 16  # tasks of a sum over tiles
 LANES_BYTES, LANES_TERMS = 32 << 20, 512  # memory for their sums, and the terms of each at least
 SHIFTED = 128  # channels of a task, if they are shifted
-MANY_CHANNELS = 256  # more, and rows of an image that lie 4 KB apart now and then share places of the cache
+MANY_CHANNELS = 256  # at 512, 25 % slower in some processes, for a reason not found
 FEW_CHANNELS, PRODUCTS = 32, 1 << 22  # of an image, and for one vertical tap: fewer, and shifts are not worth it
 
 
@@ -54,7 +54,9 @@ def cheaper_shifted(y: Array, x: Array, window: Window) -> bool:
     """Whether shifts cost less: they need fewer copies, but a product for each sample, and axes of the result are turned."""
     few, many = sorted((y.shape[2], x.shape[2]))
     pixels, width = math.prod(window.output), max(window.input[1], LEAST_PIXELS)
-    if many > MANY_CHANNELS or x.itemsize * x.shape[1] * window.kernel[1] * min(few, SHIFTED) * width > MOST_BYTES:
+    if many > MANY_CHANNELS:
+        return False
+    if x.itemsize * x.shape[1] * window.kernel[1] * min(few, SHIFTED) * width > MOST_BYTES:
         return False  # a row is not cut
     if on_device(x) or window.kernel == (1, 1) or few < FEW_CHANNELS or len(y) * pixels < 2 * max(many, LANES_TERMS):
         return False

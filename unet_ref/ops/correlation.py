@@ -5,12 +5,12 @@
     correlate_weight   w[o,c,k,l]   = sum over n,i,j of y[n,o,i,j] * x[n, c, s*i + d*k, s*j + d*l]
 
 It is one trilinear form <w, x, y>: each function leaves out one of its three arguments. All three are products of
-matrices with the columns of tiles (``im2col``), and the threads share the tiles:
+matrices, mostly with the columns of tiles (``im2col``), and the threads share the tiles:
 
     correlate          y = w @ columns of x, in each tile                                     (``slide``)
     correlate_adjoint  x = flipped w @ columns of y: pixels collect what belongs to them      (``gather``, by ``slide``)
                     or x += w.T @ y, tap by tap: products go to the pixels they belong to     (``scatter``)
-    correlate_weight   w = sum over tiles of y @ (columns of x).T, or of shifted y @ x.T                  (``correlate_weight``)
+    correlate_weight   w = sum over tiles of y @ (columns of x).T, or of shifts @ x.T (``correlate_weight``)
 
 Bits: how a sample is cut into tiles follows from its own shape alone, and so does the shape of each product; sums over
 tiles have a fixed order. Neither the number of threads nor the rest of the batch changes a bit. Arrays are row-major.
