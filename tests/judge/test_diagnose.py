@@ -8,8 +8,9 @@ import pytest
 from unet_ref.check.error_bound import error_bound
 from unet_ref.check.table import OPERATIONS
 from unet_ref.judge.bank import BANK, applying
-from unet_ref.judge.diagnose import Diagnosis, Observation, composed, diagnose, diagnose_all
+from unet_ref.judge.diagnose import Diagnosis, Observation, diagnose, diagnose_all
 from unet_ref.judge.mistake import Arguments, Mistake, Results, right
+from unet_ref.judge.pairs import composed
 from unet_ref.judge.plant import SPECIAL, drawn, plain, plant, plant_pair
 from unet_ref.judge.trial import Trial, error, finite_error, guarded, largest, outside
 

@@ -10,8 +10,8 @@ import numpy as np
 from ..check.table import OPERATIONS
 from .bank.memory import cast
 from .cases import designed_cases
-from .diagnose import composed
 from .mistake import Arguments, Base, Mistake, Results, each_array, right
+from .pairs import composed
 from .trial import Observation, Trial, guarded
 
 TRIES, TRIES_OF_A_PAIR = 600, 60  # draws in all

@@ -1,4 +1,4 @@
-"""The bank of named mistakes: wrong operations that people really write, a file for each family."""
+"""The bank of named mistakes: wrong operations that people really write, a file or more for each family."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from . import (
     averaging,
     borders,
     convolution,
+    fitted,
     gates,
-    general,
+    gradients,
     groups,
     joining,
+    loops,
     loss,
     normalization,
     overlap,
@@ -22,27 +24,28 @@ from . import (
     shapes,
     sliding,
     statistics,
+    strides,
     transposed,
 )
 
-FAMILIES: dict[str, ModuleType] = {
-    "Windows": sliding,
-    "Shapes": shapes,
-    "Convolution: weight": convolution,
-    "Convolution: bias and groups": groups,
-    "Convolution: sums and overlaps": overlap,
-    "Transposed convolution": transposed,
-    "Max pooling": pooling,
-    "Average pooling": averaging,
-    "Normalization": normalization,
-    "Normalization: backward, running statistics": statistics,
-    "Activations": activation,
-    "Gated linear unit": gates,
-    "Resampling": resampling,
-    "Crop and padding": borders,
-    "Joining paths: concat, FiLM": joining,
-    "Losses": loss,
-    "Any operation": general,
+FAMILIES: dict[str, tuple[ModuleType, ...]] = {
+    "Windows": (sliding,),
+    "Shapes": (shapes,),
+    "Convolution: weight": (convolution,),
+    "Convolution: bias and groups": (groups,),
+    "Convolution: sums and overlaps": (overlap,),
+    "Transposed convolution": (transposed,),
+    "Max pooling": (pooling,),
+    "Average pooling": (averaging,),
+    "Normalization": (normalization,),
+    "Normalization: backward, running statistics": (statistics,),
+    "Activations": (activation,),
+    "Gated linear unit": (gates,),
+    "Resampling": (resampling,),
+    "Crop and padding": (borders,),
+    "Joining paths: concat, FiLM": (joining,),
+    "Losses": (loss,),
+    "Any operation": (loops, fitted, gradients, strides),
 }
 
 
@@ -57,7 +60,9 @@ def _of(module: ModuleType) -> tuple[Mistake, ...]:
     return tuple(found)
 
 
-BY_FAMILY: dict[str, tuple[Mistake, ...]] = {title: _of(module) for title, module in FAMILIES.items()}
+BY_FAMILY: dict[str, tuple[Mistake, ...]] = {
+    title: tuple(each for module in modules for each in _of(module)) for title, modules in FAMILIES.items()
+}
 BANK: tuple[Mistake, ...] = tuple(each for mistakes in BY_FAMILY.values() for each in mistakes)
 
 

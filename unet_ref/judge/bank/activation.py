@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import constant, keep, pi, real, root
+from ...arithmetic import constant, pi, real, root
+from ...masks import keep
 from ...ops.elementwise import each
 from ...ops.normal import density, distribution
 from ...ops.sigmoid import sigma, sigma_slope

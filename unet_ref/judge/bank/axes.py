@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import constant, real
+from ...arithmetic import constant, real
 from ...ops.taps import Taps, backward, forward
 from ..mistake import Arguments, Results
 from .tools import zero

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import divide
+from ...arithmetic import divide
 from ...ops.axis import stretch
 from ..mistake import Arguments, Base, Results, mistake
 from .tools import batched, each_gradient, number, regraded, reread, zero

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import divide, exp, keep, log, real, sqrt
+from ...arithmetic import divide, exp, log, real, sqrt
+from ...masks import keep
 from ...ops.elementwise import each
 from ...ops.loss import mean, share
 from ...ops.sigmoid import sigma, sigma_slope

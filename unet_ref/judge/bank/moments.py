@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...backend import divide, sqrt
+from ...arithmetic import divide, sqrt
 from ...ops.tiles import rows
 from ..mistake import Arguments, Results
 from .tools import number

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import divide, sqrt
+from ...arithmetic import divide, sqrt
 from ..mistake import Arguments, Base, Results, mistake
 from .moments import normalized, view
 from .tools import number, regraded, reread, zero

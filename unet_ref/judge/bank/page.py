@@ -7,7 +7,7 @@ import textwrap
 from ..mistake import Mistake
 from . import BANK, BY_FAMILY
 from .conduct import HABITS, Habit
-from .general import ALL, DIFFERENTIABLE, IMAGES
+from .scope import ALL, DIFFERENTIABLE, IMAGES
 
 HEAD = f"""\
 # Named mistakes

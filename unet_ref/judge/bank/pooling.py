@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import divide, real
+from ...arithmetic import divide, real
 from ...ops.window import Window
 from ..mistake import Arguments, Base, Results, mistake
 from .tools import batched, grafted, regraded, zero

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import divide, sqrt
+from ...arithmetic import divide, sqrt
 from ...spec.batch_norm_running_stats import BatchNormRunningStats
 from ..mistake import Arguments, Base, Results, mistake
 from .moments import backward, view

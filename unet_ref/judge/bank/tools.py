@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import constant
+from ...arithmetic import constant
 from ..mistake import Arguments, Base, Results
 
 Change = Callable[[Any], Any]
