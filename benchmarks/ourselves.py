@@ -14,11 +14,11 @@ import numpy as np
 
 import unet_ref
 from unet_ref import ops
-from unet_ref.backend import _cast
 from unet_ref.check.bounds.profiles import LONGDOUBLE
 from unet_ref.check.error_bound import error_bound, ratio
 from unet_ref.check.table import OPERATIONS
 from unet_ref.judge.mistake import Results, by_name, each_array, right
+from unet_ref.operation import cast
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from every_operation import mpf
@@ -74,6 +74,6 @@ def on_the_axis(function, dtype):
         return array.real.copy()
 
     def called(*arrays, **options):
-        return each_array(function(*_cast(arrays, dtype), **options), real)
+        return each_array(function(*cast(arrays, dtype), **options), real)
 
     return called

@@ -1,12 +1,11 @@
-"""Sums and comparisons in the form that NumPy is fast at, and the settings that it is asked for."""
+"""Passes in the form that NumPy is fast at: sums, comparisons, and what they are cut into."""
 
 import math
-import threading
 
 import numpy as np
 import pytest
 
-from unet_ref import backend, ops, threads
+from unet_ref import ops, passes, threads
 from unet_ref.ops import tiles
 
 
@@ -15,7 +14,7 @@ from unet_ref.ops import tiles
 def test_sums_of_rows_are_as_exact_as_sums_can_be(dtype, L, rng):
     """Of numbers and of products, of rows that lie apart: against sums without rounding, within that of ``log2`` steps."""
     x, y = (rng.standard_normal((2, 3, L + 3)).astype(dtype)[..., :L] for _ in "xy")
-    for found, terms in ((backend.row_sums(x), x), (backend.row_sums(x, y), x.astype(np.longdouble) * y)):
+    for found, terms in ((passes.row_sums(x), x), (passes.row_sums(x, y), x.astype(np.longdouble) * y)):
         assert (found.shape, found.dtype) == ((2, 3, 1), dtype)
         exact = np.array([[math.fsum(row) for row in rows] for rows in terms.astype(float)])
         size = np.abs(terms).sum(axis=-1).astype(float)
@@ -26,54 +25,45 @@ def test_sums_of_rows_are_as_exact_as_sums_can_be(dtype, L, rng):
 def test_sums_of_other_numbers(L, rng):
     x, y = (rng.integers(-9, 9, (2, L)) for _ in "xy")
     z = x + 1j * y
-    np.testing.assert_array_equal(backend.row_sums(z, z)[..., 0], (z * z).sum(axis=-1))  # not conjugated
+    np.testing.assert_array_equal(passes.row_sums(z, z)[..., 0], (z * z).sum(axis=-1))  # not conjugated
     for dtype in (object, np.longdouble):
         a, b = x.astype(dtype), y.astype(dtype)
-        np.testing.assert_array_equal(backend.row_sums(a, b)[..., 0], (x * y).sum(axis=-1))
+        np.testing.assert_array_equal(passes.row_sums(a, b)[..., 0], (x * y).sum(axis=-1))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("place", [0, 4095, 4096, 9000])
 def test_a_number_that_is_none_is_seen_wherever_it_is(bad, place, rng):
     x = rng.standard_normal((3, 3001)).astype("float32")
-    assert not backend.may_be_nan(x)
-    assert not backend.may_be_nan(x[:, ::2])
+    assert not passes.may_be_nan(x)
+    assert not passes.may_be_nan(x[:, ::2])
     x.flat[place] = bad
-    assert backend.may_be_nan(x)
-    assert backend.may_be_nan(x.T)
+    assert passes.may_be_nan(x)
+    assert passes.may_be_nan(x.T)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "longdouble"])
 def test_positive_is_maximum_however_many_there_are(dtype, rng):
     """Sample by sample or all together: the same bits, those of zeros and NaN too."""
-    x = rng.standard_normal(2 * backend.ROW + 3).astype(dtype)
+    x = rng.standard_normal(2 * passes.ROW + 3).astype(dtype)
     x[::1000], x[7::1000], x[11::1000], x[13::1000] = -0.0, np.nan, np.inf, -np.inf
     expected = np.maximum(x, x.dtype.type(0))
-    together = backend.positive(x, np.empty_like(x))
-    pieces = [backend.positive(piece, np.empty_like(piece)) for piece in np.split(x, range(1001, x.size, 1001))]
+    together = passes.positive(x, np.empty_like(x))
+    pieces = [passes.positive(piece, np.empty_like(piece)) for piece in np.split(x, range(1001, x.size, 1001))]
     np.testing.assert_array_equal(together, expected)
     np.testing.assert_array_equal(np.signbit(together), np.signbit(expected))
     np.testing.assert_array_equal(np.signbit(np.concatenate(pieces)), np.signbit(expected))
-    assert backend.positive(x, x) is x
+    assert passes.positive(x, x) is x
     np.testing.assert_array_equal(x, expected)
 
 
-def test_operations_ask_for_short_buffers_and_leave_numpy_as_it_was():
-    seen = []
-
-    def probe():
-        with backend.settings():
-            seen.append((np.getbufsize(), np.geterr()["over"]))
-
-    before = np.getbufsize(), np.geterr()
-    thread = threading.Thread(target=probe)
-    probe()
-    thread.start()
-    thread.join()
-    assert seen == [(backend.BUFFER, "ignore")] * 2
-    with pytest.raises(ZeroDivisionError), backend.settings():
-        raise ZeroDivisionError
-    assert (np.getbufsize(), np.geterr()) == before
+@pytest.mark.parametrize("items", [0, 1, 7, 20])
+@pytest.mark.parametrize("size", [0, 1, 30, 1000])
+def test_blocks_cover_everything_once(items, size, monkeypatch):
+    monkeypatch.setattr(passes, "BLOCK_ELEMENTS", 100)
+    parts = list(passes.blocks(items, size, np.zeros(1)))
+    assert [k for part in parts for k in range(items)[part]] == list(range(items))
+    assert all(part.stop - part.start in (1, max(1, 100 // max(size, 1))) for part in parts[:-1])
 
 
 @pytest.mark.parametrize("whole_batch", [False, True])

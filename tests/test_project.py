@@ -20,8 +20,9 @@ PACKAGE = ROOT / "unet_ref"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
-# Imports go one way: a room may use any to its left. backend and errors stand between spec and ops.
-ROOMS = ["errors", "spec", "backend", "ops", "models", "check", "judge", "bench", "cli"]
+# Imports go one way: a room may use any to its left. What ops stand on are single modules, backend to passes.
+SHARED = ["backend", "operation", "arithmetic", "masks", "passes"]
+ROOMS = ["errors", "spec", *SHARED, "ops", "models", "check", "judge", "bench", "cli"]
 
 
 def run(code):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unet_ref import ShapeError, backend, ops, threads
+from unet_ref import ShapeError, ops, passes, threads
 from unet_ref.check.table.normalization import draw_batch_norm_exact
 from unet_ref.ops import normalize
 from unet_ref.ops.tiles import rows
@@ -163,7 +163,7 @@ def test_nothing_in_nothing_out(shape, training):
 
 
 def test_more_than_the_cache_holds(rng):
-    size = backend.BLOCK_ELEMENTS // 5
+    size = passes.BLOCK_ELEMENTS // 5
     x, weight, bias = arguments(rng, (2, 5, size))  # 2 channels at a time
     dy = rng.standard_normal(x.shape)
     mean, var = x.mean(axis=(0, 2), keepdims=True), x.var(axis=(0, 2), keepdims=True)
@@ -178,7 +178,7 @@ def test_more_than_the_cache_holds(rng):
 
 @pytest.mark.parametrize("count", [2, 5])
 def test_the_number_of_threads_changes_no_bit(rng, monkeypatch, count):
-    x, weight, bias = arguments(rng, (2, 6, backend.BLOCK_ELEMENTS // 4), "float32")
+    x, weight, bias = arguments(rng, (2, 6, passes.BLOCK_ELEMENTS // 4), "float32")
     dy = rng.standard_normal(x.shape).astype("float32")
 
     def run(count):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unet_ref import ShapeError, backend, ops
+from unet_ref import ShapeError, ops, passes
 
 
 def arguments(rng, lead, size, dtype="float64"):
@@ -51,7 +51,7 @@ def test_the_offset_is_added_to_gamma_and_has_no_gradient_of_its_own(rng):
 
 @pytest.mark.parametrize("size", [(4, 5), (1 << 16,), (1 << 18,)])  # less and more than the cache holds
 def test_each_sample_has_its_own_numbers_and_the_bits_that_it_has_alone(rng, size):
-    assert backend.BLOCK_ELEMENTS < 5 * (1 << 16)
+    assert passes.BLOCK_ELEMENTS < 5 * (1 << 16)
     x, gamma, beta = arguments(rng, (5, 3), size, "float32")
     dy = rng.standard_normal(x.shape).astype("float32")
     y, grads = ops.film(x, gamma, beta), ops.film_backward(dy, x, gamma, beta)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unet_ref import ShapeError, backend, ops
+from unet_ref import ShapeError, ops, passes
 from unet_ref.check.table.normalization import draw_group_norm_exact
 
 
@@ -113,7 +113,7 @@ def test_nothing_in_nothing_out(shape):
 
 @pytest.mark.parametrize("shape", [(7, 6, 1 << 13), (2, 6, 1 << 16)])  # several samples at a time; one in parts
 def test_more_than_the_cache_holds(rng, shape):
-    assert np.prod(shape[1:]) != backend.BLOCK_ELEMENTS
+    assert np.prod(shape[1:]) != passes.BLOCK_ELEMENTS
     x, dy = rng.normal(1, 2, shape).astype("f"), rng.standard_normal(shape).astype("f")
     weight = rng.standard_normal(6).astype("f")
     y, grads = ops.group_norm(x, weight, num_groups=3), ops.group_norm_backward(dy, x, weight, num_groups=3)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unet_ref import ShapeError, backend, ops, spec
+from unet_ref import ShapeError, ops, passes, spec
 
 nan, inf = np.nan, np.inf
 
@@ -116,7 +116,7 @@ def test_any_number_of_planes_at_a_time_gives_the_same(block, rng, monkeypatch):
     x, options = rng.standard_normal((3, 5, 10, 12)).astype("float32"), {"kernel_size": 3, "stride": 2, "padding": 1}
     y = ops.max_pool2d(x, **options)
     dx = ops.max_pool2d_backward(y, x, **options).x
-    monkeypatch.setattr(backend, "BLOCK_ELEMENTS", block)
+    monkeypatch.setattr(passes, "BLOCK_ELEMENTS", block)
     np.testing.assert_array_equal(ops.max_pool2d(x, **options), y, strict=True)
     np.testing.assert_array_equal(ops.max_pool2d_backward(y, x, **options).x, dx, strict=True)
 

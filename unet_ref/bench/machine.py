@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import BLOCK_ELEMENTS
+from ..passes import BLOCK_ELEMENTS
 from ..threads import parallel
 from .clock import Call, array_module
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .. import ops
-from ..backend import Array, namespace, positive, settings
+from ..backend import Array, namespace, settings
 from ..ops import normalize
 from ..ops.batch_norm_running_stats import running_stats
 from ..ops.elementwise import FEW_PASSES, in_pieces
@@ -22,6 +22,7 @@ from ..ops.max_pool2d import choose, give_back
 from ..ops.pooling import pool_window
 from ..ops.relu import gate
 from ..ops.tiles import rows
+from ..passes import positive
 from ..spec.batch_norm import BatchNormGrads
 from ..spec.gelu import GeluGrads
 from ..spec.max_pool2d import MaxPool2dGrads

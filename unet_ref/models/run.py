@@ -11,7 +11,8 @@ import operator
 from collections.abc import Mapping
 from typing import Any
 
-from ..backend import constant, namespace
+from ..arithmetic import constant
+from ..backend import namespace
 from ..errors import ShapeError
 from .layers import BatchNorm2d, Layer
 from .trace import Activation, Step, Trace

@@ -6,7 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..backend import Array, divide, namespace, operation, row_sums
+from ..arithmetic import divide
+from ..backend import Array, namespace
+from ..operation import operation
+from ..passes import row_sums
 from ..spec.adaptive_avg_pool2d import AdaptiveAvgPool2dGrads
 from .pooling import check_pixels
 from .window import Pair, check_grad_output, pair

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..backend import Array, divide, namespace, operation
+from ..arithmetic import divide
+from ..backend import Array, namespace
 from ..errors import ShapeError
+from ..operation import operation
 from ..spec.avg_pool2d import AvgPool2dGrads
 from .pooling import by_planes, pool_window, window_sums, window_sums_adjoint
 from .window import Window, check_grad_output, integer

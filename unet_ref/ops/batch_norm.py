@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend import Array, operation
+from ..backend import Array
 from ..errors import ShapeError
+from ..operation import operation
 from ..spec.batch_norm import BatchNormGrads
 from .normalize import BATCH, Moments, backward, check_arguments, forward
 from .tiles import rows

@@ -6,8 +6,10 @@ import math
 from numbers import Real
 from typing import Any
 
-from ..backend import Array, constant, divide, operation
+from ..arithmetic import constant, divide
+from ..backend import Array
 from ..errors import ShapeError
+from ..operation import operation
 from ..spec.batch_norm_running_stats import BatchNormRunningStats
 from .normalize import BATCH, Moments, measured
 from .tiles import rows

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..backend import Array, log, namespace, negative_part, operation
+from ..arithmetic import log
+from ..backend import Array, namespace
+from ..operation import operation
+from ..passes import negative_part
 from ..spec.binary_cross_entropy_with_logits import BinaryCrossEntropyWithLogitsGrads
 from .elementwise import each_of
 from .loss import check_same_shape, mean_of, share

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..backend import Array, namespace, operation
+from ..backend import Array, namespace
 from ..errors import ShapeError
+from ..operation import operation
 from ..spec.center_crop2d import CenterCrop2dGrads
 from .window import check_grad_output, check_image, pair
 

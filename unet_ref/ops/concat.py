@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
-from ..backend import Array, namespace, operation
+from ..backend import Array, namespace
 from ..errors import DTypeError, ShapeError
+from ..operation import operation
 from .axis import normal_axis, stretch
 from .window import check_grad_output
 

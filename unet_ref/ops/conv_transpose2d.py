@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..backend import Array, operation
+from ..backend import Array
 from ..errors import ShapeError
+from ..operation import operation
 from ..spec.conv_transpose2d import ConvTranspose2dGrads
 from .correlate_weight import correlate_weight
 from .correlation import correlate, correlate_adjoint, correlate_bias

@@ -26,7 +26,8 @@ from __future__ import annotations
 
 import math
 
-from ..backend import Array, may_be_nan, namespace, on_device
+from ..backend import Array, namespace, on_device
+from ..passes import may_be_nan
 from .im2col import LEAST_PIXELS, MOST_BYTES, MOST_PIXELS, SHARES, TILE_BYTES, channel_blocks, each, parts, tiles
 from .runs import Runs, runs_of
 from .scratch import Scratch

@@ -21,7 +21,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from ..backend import Array, may_be_nan, namespace, on_device, row_sums
+from ..backend import Array, namespace, on_device
+from ..passes import may_be_nan, row_sums
 from .im2col import MOST_BYTES, ROWS, Tile, channel_blocks, each, parts, tiles
 from .runs import Runs
 from .scratch import Scratch

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from ..backend import Array, exp, first, log, namespace, operation, real
+from ..arithmetic import exp, log, real
+from ..backend import Array, namespace
 from ..errors import DTypeError, ShapeError
+from ..masks import first
+from ..operation import operation
 from ..spec.cross_entropy import CrossEntropyGrads
 from .im2col import each, tiles
 from .loss import mean, share

@@ -7,7 +7,8 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ..backend import Array, flat, namespace, on_device
+from ..backend import Array, namespace, on_device
+from ..passes import flat
 from ..threads import parallel
 from .im2col import parts
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from numbers import Real
 from typing import Any
 
-from ..backend import Array, constant, namespace, operation, row_sums
+from ..arithmetic import constant
+from ..backend import Array, namespace
 from ..errors import ShapeError
+from ..operation import operation
+from ..passes import row_sums
 from ..spec.film import FilmGrads
 from ..threads import parallel
 from .tiles import Tile, rows, tiles

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from ..backend import Array, constant, operation, pi, root
+from ..arithmetic import constant, pi, root
+from ..backend import Array
 from ..errors import ShapeError
+from ..operation import operation
 from ..spec.gelu import GeluGrads
 from .elementwise import each, each_of
 from .normal import density, distribution

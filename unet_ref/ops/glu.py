@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..backend import Array, namespace, operation
+from ..backend import Array, namespace
 from ..errors import ShapeError
+from ..operation import operation
 from ..spec.glu import GluGrads
 from .axis import normal_axis, stretch
 from .elementwise import each, fill

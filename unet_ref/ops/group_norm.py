@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend import Array, operation
+from ..backend import Array
 from ..errors import ShapeError
+from ..operation import operation
 from ..spec.group_norm import GroupNormGrads
 from .normalize import GROUP, backward, check_arguments, forward
 from .tiles import rows

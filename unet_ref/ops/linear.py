@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..backend import Array, namespace, on_device, operation
+from ..backend import Array, namespace, on_device
 from ..errors import ShapeError
+from ..operation import operation
 from ..spec.linear import LinearGrads
 from .im2col import each, parts
 from .window import check_grad_output, check_shape, contiguous, shape_of

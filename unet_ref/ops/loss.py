@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..backend import Array, divide, flat, namespace, row_sums
+from ..arithmetic import divide
+from ..backend import Array, namespace
+from ..passes import flat, row_sums
 from .elementwise import in_pieces
 from .window import check_shape
 

@@ -6,7 +6,11 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..backend import Array, keep, may_be_nan, namespace, operation, real
+from ..arithmetic import real
+from ..backend import Array, namespace
+from ..masks import keep
+from ..operation import operation
+from ..passes import may_be_nan
 from ..spec.max_pool2d import MaxPool2dGrads
 from .pooling import by_planes, pool_window
 from .window import Window, check_grad_output

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..backend import Array, operation
+from ..backend import Array
+from ..operation import operation
 from ..spec.mse_loss import MseLossGrads
 from .elementwise import each_of
 from .loss import check_same_shape, mean_of, share

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..backend import Array, constant, divide, elementwise, exp, namespace, pi, real, root, special
+from ..arithmetic import constant, divide, elementwise, exp, pi, real, root, special
+from ..backend import Array, namespace
 from ..spec import scalar
 
 SPLIT, TERMS = 3, 240  # at |x| = 3, where both of the expansions below converge slowest, they leave out under 1e-37

@@ -20,8 +20,10 @@ import math
 from numbers import Real
 from typing import Any, NamedTuple
 
-from ..backend import Array, constant, divide, namespace, row_sums, sqrt
+from ..arithmetic import constant, divide, sqrt
+from ..backend import Array, namespace
 from ..errors import ShapeError
+from ..passes import row_sums
 from ..threads import parallel
 from .tiles import Tile, tiles
 from .window import check_shape

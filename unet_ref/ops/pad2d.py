@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from ..backend import Array, constant, namespace, operation
+from ..arithmetic import constant
+from ..backend import Array, namespace
 from ..errors import DTypeError, ShapeError
+from ..operation import operation
 from ..spec.pad2d import Pad2dGrads
 from .taps import Taps, resample, resample_backward
 from .window import Pads, check_grad_output, check_image, pads

@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..backend import Array, blocks, namespace
+from ..backend import Array, namespace
 from ..errors import ShapeError
+from ..passes import blocks
 from ..threads import parallel
 from .window import Pair, Window, check_image, pads, pair
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from ..backend import Array, flat, keep, namespace, operation, positive, real
+from ..arithmetic import real
+from ..backend import Array, namespace
+from ..masks import keep
+from ..operation import operation
+from ..passes import flat, positive
 from ..spec.relu import ReluGrads
 from .elementwise import FEW_PASSES, in_pieces
 from .window import check_grad_output

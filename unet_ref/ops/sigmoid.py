@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from ..backend import Array, exp, namespace, operation, or_one, real, select
+from ..arithmetic import exp, real
+from ..backend import Array, namespace
+from ..masks import or_one, select
+from ..operation import operation
 from ..spec.sigmoid import SigmoidGrads
 from .elementwise import each
 from .window import check_grad_output

@@ -13,7 +13,9 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from ..backend import Array, blocks, constant, namespace, nothing, on_device, real
+from ..arithmetic import constant, real
+from ..backend import Array, namespace, nothing, on_device
+from ..passes import blocks
 from ..threads import parallel
 from .window import Pair
 

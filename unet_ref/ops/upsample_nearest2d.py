@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from ..backend import Array, operation
+from ..backend import Array
+from ..operation import operation
 from ..spec.upsample_nearest2d import UpsampleNearest2dGrads
 from .resize import Axis, axes
 from .taps import Taps, resample, resample_backward

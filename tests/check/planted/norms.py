@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 
 from unet_ref import ops
-from unet_ref.backend import divide, sqrt
+from unet_ref.arithmetic import divide, sqrt
 
 from .mistake import after, plant, spoil
 

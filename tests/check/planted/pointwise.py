@@ -3,7 +3,7 @@
 import numpy as np
 
 from unet_ref import ops
-from unet_ref.backend import divide
+from unet_ref.arithmetic import divide
 
 from .mistake import after, plant, spoil
 
