@@ -16,7 +16,16 @@ import unet_ref
 from unet_ref import ops, spec
 from unet_ref.check.exact import rational, rational_case
 from unet_ref.check.table import OPERATIONS
-from unet_ref.ops import correlate_weight, correlation, im2col, scratch, slide
+from unet_ref.ops import (
+    correlate_weight,
+    correlation,
+    im2col,
+    lanes,
+    scratch,
+    slide,
+    weight_by_columns,
+    weight_by_shifts,
+)
 from unet_ref.ops.window import Window
 
 
@@ -44,10 +53,12 @@ def way(monkeypatch, name):
             (im2col, "TILE_BYTES", {"rows": 1 << 20, "pixels": 1}[cut]),
             (slide, "OUTPUTS", 2),
             (correlation, "OUTPUTS", 2),
-            (correlate_weight, "OUTPUTS", 2),
-            (correlate_weight, "MOST_PIXELS", {"rows": 16, "pixels": 2}[cut]),
-            (correlate_weight, "LANES_TERMS", 3),
-            (correlate_weight, "SHIFTED", 2),
+            (weight_by_columns, "OUTPUTS", 2),
+            (weight_by_columns, "LANES_TERMS", 3),
+            (weight_by_shifts, "MOST_PIXELS", {"rows": 16, "pixels": 2}[cut]),
+            (weight_by_shifts, "LANES_TERMS", 3),
+            (weight_by_shifts, "SHIFTED", 2),
+            (lanes, "LANES_TERMS", 3),
             (im2col, "ROWS", 7),
         ):
             monkeypatch.setattr(module, constant, value)
@@ -91,6 +102,7 @@ SHAPES = {
     "few pixels": ((9, 70, 5, 6), (70, 20, 3, 3), {"padding": 1}),
     "y shifted": ((3, 50, 40, 41), (33, 50, 3, 3), {"padding": 1}),
     "x shifted": ((3, 34, 40, 33), (70, 34, 3, 2), {"padding": ((0, 2), (1, 0)), "dilation": (1, 2)}),
+    "groups shifted": ((2, 68, 40, 33), (72, 34, 3, 3), {"padding": 1, "groups": 2}),
 }
 
 
@@ -164,7 +176,7 @@ def test_bits_do_not_depend_on_the_order_of_tasks(through, name, monkeypatch):
     way(monkeypatch, through)
     unet_ref.set_num_threads(1)
     expected, each = computed(name, "float32", slice(2)), im2col.each
-    for module in (slide, correlation, correlate_weight):
+    for module in (slide, correlation, weight_by_columns, weight_by_shifts):
         monkeypatch.setattr(module, "each", lambda work, tasks, like, *_: each(work, tasks[::-1], like))
     for array, same in zip(computed(name, "float32", slice(2)), expected, strict=True):
         assert array.tobytes() == same.tobytes()
@@ -237,7 +249,7 @@ def test_where_products_go_to_their_pixels(outputs, geometry, scattered):
 def test_where_an_image_is_shifted_for_the_gradient_of_the_weight(samples, outputs, channels, geometry, shifted):
     found = window(*geometry)
     y, x = np.empty((samples, 1, outputs, *found.output)), np.empty((samples, 1, channels, *found.input))
-    assert correlate_weight.cheaper_shifted(y, x, found) is shifted
+    assert weight_by_shifts.cheaper_shifted(y, x, found) is shifted
 
 
 @given(
@@ -396,7 +408,7 @@ def test_on_a_device_few_large_tiles_and_no_threads(monkeypatch, rng):
     monkeypatch.setattr(im2col, "LEAST_PRODUCTS", 0)
     unet_ref.set_num_threads(2)
     made, tiles = [], im2col.tiles
-    for module in (slide, correlate_weight):
+    for module in (slide, weight_by_columns):
         monkeypatch.setattr(module, "tiles", lambda *args, **options: made.append(tiles(*args, **options)) or made[-1])
     for memory, count in ((1 << 30, {1}), (8 * 72 * 48 * 38, {4})):  # all at once; as much as one sample takes
         monkeypatch.setattr(im2col, "DEVICE_BYTES", memory)

@@ -73,7 +73,7 @@ def test_objects_do_not_live_on():
     ops.conv2d(x, weight)
     del x, weight
     gc.collect()
-    assert not any(isinstance(thing, Number) for thing in gc.get_objects())
+    assert not any(type(thing) is Number for thing in gc.get_objects())  # isinstance would ask PyTorch's lazy modules
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
