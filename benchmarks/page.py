@@ -6,6 +6,7 @@ import statistics
 
 import bits
 import convolution
+import lock
 import memory
 import shares
 import twins
@@ -25,7 +26,8 @@ def page(data):
     old = sum(len(part.keys() - data.get(section, {})) for section, part in earlier.items())
     rows = {row.key: row for row in map(read, found.get("rows", {}).values())}
     parts = [
-        head(data.get("machine", {}), old), networks(rows), where_time_goes(found.get("shares", {})), convolutions(found.get("convolutions", {})), grows(rows),
+        head(data.get("machine", {}), old), networks(rows), where_time_goes(found.get("shares", {})),
+        one_lock(found.get("lock", {})), convolutions(found.get("convolutions", {})), grows(rows),
         full_width(found.get("memory", {})), workspaces(found.get("workspace", {})), same_bits(found.get("bits", {})),
         modules(found.get("twins", {})), GPU, widths(rows), operations(rows),
     ]  # fmt: skip
@@ -53,7 +55,7 @@ How fast and how large, on the machine below. Every figure is made by
 
 which goes on where it was stopped, writes what it measures to `results.json`, round by round, and this page. The single
 parts can be run alone: `unet-ref bench unet_film --dtype float32` (networks and operations), `unet-ref bench unet_film
---svg unet_film.svg` (growth), and in this folder `convolution.py`, `shares.py`,
+--svg unet_film.svg` (growth), and in this folder `convolution.py`, `shares.py`, `lock.py`,
 `memory.py --full-width`, `bits.py`, `twins.py`.
 
 {about}
@@ -103,11 +105,19 @@ def where_time_goes(found):
              "Forward and backward, shares in percent (`shares.py`). `prod.`: NumPy's matrix products, as if the threads shared",
              "them perfectly; `conv.`: the rest of convolutions and linear layers, that is copies, additions, threads that wait;",
              "norms; element by element (ReLU, GELU, FiLM, sums); other steps; outside of steps. Then how many times as fast as",
-             "PyTorch: now; if nothing but these products took time; and if they ran like one of 2048 x 2048 matrices.", ""]  # fmt: skip
+             "PyTorch: now; if the threads shared all that one thread does in a step perfectly; if nothing but these products took",
+             "time; and if they ran like one of 2048 x 2048 matrices.", ""]  # fmt: skip
     for dtype in ("float32", "float64"):
         part = [row for row in found.values() if row["dtype"] == dtype]
         lines += [dtype, "", shares.table(part), ""] if part else []
     return "\n".join(lines if found else [lines[0], "", NONE])
+
+
+def one_lock(found):
+    lines = ["## Threads and the interpreter's lock", "",
+             "Half of a batch, forward and backward on one thread, and the other half at the same time on the other core, by a",
+             "thread of the same process or by another process (`lock.py`): what two threads lose against two processes.", ""]  # fmt: skip
+    return "\n".join([*lines, lock.table(list(found.values())) if found else NONE])
 
 
 def convolutions(found):

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import bits
 import convolution
+import lock
 import memory
 import page
 import shares
@@ -189,7 +190,12 @@ def time_shares(data):
             for dtype in DTYPES for name in MODELS]  # fmt: skip
 
 
-SECTIONS = {"networks": networks, "shares": time_shares, "convolutions": convolutions, "growth": growing, "operations": operations,
+def beside_processes(data):
+    return [Once(data, "lock", f"{name} {dtype}", lambda n=name, d=dtype: lock.measure(n, d), 40)
+            for dtype in DTYPES for name in lock.NAMES]  # fmt: skip
+
+
+SECTIONS = {"networks": networks, "shares": time_shares, "lock": beside_processes, "convolutions": convolutions, "growth": growing, "operations": operations,
             "memory": large, "workspace": workspaces, "bits": same_bits, "twins": beside_modules}  # fmt: skip
 
 

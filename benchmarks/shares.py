@@ -5,7 +5,8 @@
 Forward and backward in training mode at the seeds' widths, beside PyTorch in the same run, alternating. Every step of a
 network and every matrix product is timed; a product by the thread that it runs on, so that their sum, over the number of
 threads, is what they take if the threads share them perfectly. The rest of a convolution are copies, additions after the
-product, the sum for the bias, and threads that wait.
+product, the sum for the bias, and threads that wait. The whole step on one thread, over the number of threads, is what it
+would take if all of it were shared perfectly.
 """
 
 from __future__ import annotations
@@ -59,12 +60,25 @@ def measure(name, dtype, rounds=5):
         found.append({part: statistics.mean(row[part] for row in spent) for part in spent[0]})
         return found[-1]["ours"]
 
-    calls = [(sides.ours["both"], by_parts), (sides.theirs["both"], host), (sides.limit.call, host)]
-    ours, theirs, rate = alternating(calls, rounds)
+    calls = [
+        (sides.ours["both"], by_parts), (sides.theirs["both"], host), (sides.limit.call, host), (sides.ours["both"], alone),
+    ]  # fmt: skip
+    ours, theirs, rate, one = alternating(calls, rounds)
     medians = {part: statistics.median(row[part] for row in found[-len(ours) :]) for part in found[-1]}
     full_rate = statistics.median(rate) * sides.work["both"] / sides.limit.work
+    shared = statistics.median(one) / unet_ref.get_num_threads()
     return {"name": name, "size": str(job), "dtype": dtype, **medians, "PyTorch": statistics.median(theirs),
-            "at the rate": full_rate}  # fmt: skip
+            "shared": shared, "at the rate": full_rate}  # fmt: skip
+
+
+def alone(call, times):
+    """Seconds of a call on one thread."""
+    threads = unet_ref.get_num_threads()
+    unet_ref.set_num_threads(1)
+    try:
+        return host(call, times)
+    finally:
+        unet_ref.set_num_threads(threads)
 
 
 def parts(call):
@@ -115,24 +129,17 @@ def product_timed(matmul, products):
 
 
 def table(rows):
-    """Shares in percent; and how many times as fast as PyTorch: now, with the products alone, and these at the full rate."""
-    body = []
+    """Shares in percent; and how many times as fast as PyTorch: now, shared perfectly, the products alone, at the full rate."""
+    body, ratios = [], []
     for row in rows:
         shares = [f"{100 * row[part] / row['ours']:.0f}" for part in PARTS]
-        ratios = [f"{row['PyTorch'] / row[key]:.2f}" for key in ("ours", "products", "at the rate")]
-        body.append([row["name"], duration(row["ours"]), *shares, *ratios])
+        ratios.append([row["PyTorch"] / row[key] for key in ("ours", "shared", "products", "at the rate")])
+        body.append([row["name"], duration(row["ours"]), *shares, *(f"{ratio:.2f}" for ratio in ratios[-1])])
+    means = [f"{statistics.geometric_mean(column):.2f}" for column in zip(*ratios, strict=True)]
+    body.append(["geometric mean", *[""] * (1 + len(PARTS)), *means])
     header = (
-        "network",
-        "both",
-        "prod.",
-        "conv.",
-        "norms",
-        "elem.",
-        "other",
-        "outside",
-        "x",
-        "prod. alone",
-        "at the rate",
+        *("network", "both", "prod.", "conv.", "norms", "elem.", "other", "outside"),
+        *("x", "shared", "prod. alone", "at the rate"),
     )
     return "\n".join(markdown(header, body, range(1, len(header))))
 

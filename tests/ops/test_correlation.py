@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gpu import standin
 from gpu.standin import to_device, to_host
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import unet_ref
@@ -202,7 +202,11 @@ def window(image, kernel, stride=(1, 1), dilation=(1, 1)):
     [
         (64, 64, ((258, 258), (3, 3)), True),  # wide, few channels
         (64, 128, ((258, 258), (3, 3)), True),
-        (512, 512, ((34, 34), (3, 3)), False),  # tiles would have few pixels
+        (256, 256, ((66, 66), (3, 3)), True),
+        (1024, 1024, ((66, 66), (3, 3)), False),  # tiles would have few pixels
+        (512, 512, ((34, 34), (3, 3)), False),
+        (64, 64, ((34, 34), (3, 3)), True),
+        (128, 128, ((34, 34), (3, 3)), False),  # one tile, and a long one: nothing for another thread
         (64, 3, ((258, 258), (3, 3)), False),  # hardly anything to copy
         (64, 64, ((258, 258), (3, 3), (2, 2)), False),  # apart, half of the sums would be thrown away
         (64, 64, ((18, 18), (3, 3)), False),  # few pixels
@@ -255,6 +259,7 @@ def test_where_an_image_is_shifted_for_the_gradient_of_the_weight(samples, outpu
 @given(
     N=st.integers(0, 40), H=st.integers(1, 90), W=st.integers(1, 9000), pixel=st.integers(0, 1 << 23), shares=st.integers(1, 9)
 )  # fmt: skip
+@example(N=1, H=60, W=60, pixel=100, shares=4)
 def test_tiles_cover_every_pixel_once_within_their_bounds(N, H, W, pixel, shares):
     like = np.empty(0)
     found = im2col.tiles(N, (H, W), pixel, like, shares)
@@ -266,6 +271,8 @@ def test_tiles_cover_every_pixel_once_within_their_bounds(N, H, W, pixel, shares
         assert n * h * w <= im2col.MOST_PIXELS
         assert n == 1 or h == H  # of several samples all rows
         assert h == 1 or w == W  # of several rows all pixels
+    if N and 2 * H * W > im2col.MOST_PIXELS:  # threads share a large sample
+        assert len(found) >= N * min(H, im2col.SHARES)
     if N:  # how a sample is cut does not depend on the batch
         assert {
             tile[1:] == alone[1:] for tile, alone in zip(found, im2col.tiles(1, (H, W), pixel, like), strict=False)
@@ -410,7 +417,7 @@ def test_on_a_device_few_large_tiles_and_no_threads(monkeypatch, rng):
     made, tiles = [], im2col.tiles
     for module in (slide, weight_by_columns):
         monkeypatch.setattr(module, "tiles", lambda *args, **options: made.append(tiles(*args, **options)) or made[-1])
-    for memory, count in ((1 << 30, {1}), (8 * 72 * 48 * 38, {4})):  # all at once; as much as one sample takes
+    for memory, count in ((1 << 30, {1}), (8 * 72 * 48 * 38, {2, 4})):  # all at once; one or two samples
         monkeypatch.setattr(im2col, "DEVICE_BYTES", memory)
         grads = ops.conv2d_backward(to_device(v), *map(to_device, arrays))
         for gradient, right in zip(grads[:2], expected[:2], strict=True):

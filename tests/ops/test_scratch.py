@@ -103,5 +103,5 @@ def test_a_second_call_takes_its_result_alone(rng):
         y = ops.conv2d(x, weight, padding=1)
         peaks.append(tracemalloc.get_traced_memory()[1] - y.nbytes)
         tracemalloc.stop()
-    assert peaks[0] > 1e6
+    assert peaks[0] > 4e5
     assert peaks[1] < 1e5

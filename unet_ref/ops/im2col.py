@@ -49,15 +49,27 @@ def tiles(N: int, output: Pair, pixel_bytes: int, like: Array, shares: int = SHA
 
     How a sample is cut follows from its own shape alone. Only how many whole samples share a tile depends on the batch.
     """
-    (H, W), pixel_bytes = output, max(1, pixel_bytes)
     if on_device(like):
-        pixels, shares = DEVICE_BYTES // pixel_bytes, 1
+        pixels, shares = max(1, DEVICE_BYTES // max(1, pixel_bytes)), 1
     else:
-        pixels = min(max(TILE_BYTES // pixel_bytes, LEAST_PIXELS), MOST_PIXELS, MOST_BYTES // pixel_bytes)
-    pixels = max(1, pixels)
-    samples = min(-(-N // shares), pixels // (H * W)) or 1
-    rows, columns = parts(H, max(1, pixels // W), multiple=SHARES), parts(W, pixels)
+        pixels = tile_pixels(output, pixel_bytes)
+    samples = min(-(-N // shares), pixels // math.prod(output)) or 1
+    rows, columns = row_parts(output, pixels), parts(output[1], pixels)
     return [Tile(n, i, j) for n in parts(N, samples, even=False) for i in rows for j in columns]
+
+
+def tile_pixels(output: Pair, pixel_bytes: int) -> int:
+    """How many pixels a tile may have: few enough for the cache, and a part of a large sample for each thread."""
+    (H, W), pixel_bytes = output, max(1, pixel_bytes)
+    pixels = min(max(TILE_BYTES // pixel_bytes, LEAST_PIXELS), MOST_PIXELS, MOST_BYTES // pixel_bytes)
+    if 2 * H * W > MOST_PIXELS:
+        pixels = min(pixels, -(-H // SHARES) * W)
+    return max(1, pixels)
+
+
+def row_parts(output: Pair, pixels: int) -> list[slice]:
+    """The rows of a sample in parts of at most so many pixels, if a row is not longer."""
+    return parts(output[0], max(1, pixels // output[1]), multiple=SHARES)
 
 
 def parts(size: int, most: int, *, even: bool = True, multiple: int = 1) -> list[slice]:

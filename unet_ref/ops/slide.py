@@ -24,13 +24,14 @@ from __future__ import annotations
 import math
 
 from ..backend import Array, namespace, on_device
-from .im2col import Tile, each, parts, tiles
+from .im2col import Tile, each, parts, row_parts, tile_pixels, tiles
 from .runs import runs_of
 from .scratch import Scratch
 from .window import Window
 
 SMALL, OUTPUTS = 512, 256  # on an image of so few pixels, a task computes so many output channels of all pixels
-APART = 1024  # elements that a pixel takes of a tile's matrix
+LONG = 512  # pixels of a tile, apart: with fewer, what is done for each tile counts as well
+WHOLE = 1 << 27  # products of a sample, apart: with as many it should not be one tile, for which other threads wait
 
 
 def slide(x: Array, weight: Array, window: Window, y: Array, bias: Array | None = None) -> None:
@@ -46,13 +47,20 @@ def cheaper_apart(weight: Array, window: Window) -> bool:
     """Which way costs less, for each output pixel, in copies of a cached element.
 
     An element of a column: once copied here, once packed by BLAS (together 2.5). An element of z: written, read, added (3).
-    Where a pixel takes much of a tile's matrix, tiles have few pixels, and what is done for each tile counts as well.
     """
-    _, O, C, KH, KW = weight.shape
-    strided, small = window.stride[1] > 1, math.prod(window.output) <= SMALL
-    if KW == 1 or strided or small or C * KH + O * KW > APART:
+    O, C, KH, KW = weight.shape[1:]
+    rows = row_parts(window.output, tile_pixels(window.output, apart_bytes(weight)))
+    pixels = rows[0].stop * window.output[1]
+    whole = len(rows) == 1 and pixels * weight.size >= WHOLE
+    if KW == 1 or window.stride[1] > 1 or pixels < LONG or whole:
         return False
     return bool(2.5 * C * KH + 3 * O * KW < 2.5 * C * KH * KW)
+
+
+def apart_bytes(weight: Array) -> int:
+    """What a pixel takes of the larger one of the two matrices of a tile: columns and products."""
+    G, O, C, KH, KW = weight.shape
+    return int(weight.itemsize * G * max(C * KH, KW * O))
 
 
 def together(x: Array, weight: Array, window: Window, y: Array, bias: Array | None) -> None:
@@ -110,7 +118,7 @@ def apart(x: Array, weight: Array, window: Window, y: Array, bias: Array | None)
         if bias is not None:
             out += bias
 
-    pixels = tiles(len(x), window.output, x.itemsize * G * (C * KH + KW * O), x)
+    pixels = tiles(len(x), window.output, apart_bytes(weight), x)
     places = runs_of(window, x.shape[2:], pixels)
     each(work, pixels, x, y.size * C * KH * KW)
 
