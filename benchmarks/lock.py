@@ -9,7 +9,6 @@ with the lock between their calls of NumPy.
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import os
 import statistics
@@ -17,12 +16,12 @@ import time
 from itertools import chain
 from threading import Thread
 
-import numpy as np
+from arguments import names_and_dtype
 
 import unet_ref
+from unet_ref.bench.networks import network
 from unet_ref.bench.report import duration, markdown
 from unet_ref.bench.sizes import NETWORKS
-from unet_ref.models import MODELS
 from unet_ref.threads import one_blas_thread
 
 NAMES = "unet_film", "resnet50", "context_unet"  # whose batch has halves
@@ -30,10 +29,7 @@ SECONDS, LEAST = 4.0, 4  # of work for each way, and so many steps
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--dtype", default="float32", choices=("float32", "float64"))
-    options = parser.parse_args()
+    options = names_and_dtype(__doc__)
     print(table([measure(name, options.dtype) for name in options.names or NAMES]))
 
 
@@ -80,13 +76,9 @@ def steps(name, dtype, core, start):
 
 def half_step(name, dtype):
     """Forward and backward of half of the batch, on the calling thread alone."""
-    job, rng = NETWORKS[name][0], np.random.default_rng(0)
-    model = MODELS[name].create(**dict(job.options))
-    state = model.init(rng, dtype)
-    shapes = model.input_shapes((job.shape[0] // 2, *job.shape[1:]))
-    inputs = [rng.standard_normal(shape).astype(dtype) for shape in shapes]
-    dy = rng.standard_normal(model.output_shape(*shapes)).astype(dtype)
-    return lambda: model.backward(state, model.trace(state, *inputs, training=True), dy, release=True)
+    job = NETWORKS[name][0]
+    half = job._replace(shape=(job.shape[0] // 2, *job.shape[1:]))
+    return network(half, dtype, "cpu", beside_torch=False).ours["both"]
 
 
 def table(rows):

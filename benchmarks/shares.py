@@ -11,7 +11,6 @@ would take if all of it were shared perfectly.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import functools
 import statistics
@@ -21,6 +20,7 @@ from unittest import mock
 
 import numpy as np
 import torch
+from arguments import names_and_dtype
 
 import unet_ref
 from unet_ref.bench.clock import alternating, host
@@ -41,10 +41,7 @@ STEPS = {cls: [n for n, f in vars(cls).items() if callable(f) and not n.startswi
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--dtype", default="float32", choices=("float32", "float64"))
-    options = parser.parse_args()
+    options = names_and_dtype(__doc__)
     print(table([measure(name, options.dtype) for name in options.names or MODELS]))
 
 

@@ -55,7 +55,6 @@ def way(monkeypatch, name):
             (correlation, "OUTPUTS", 2),
             (weight_by_columns, "OUTPUTS", 2),
             (weight_by_columns, "LANES_TERMS", 3),
-            (weight_by_shifts, "MOST_PIXELS", {"rows": 16, "pixels": 2}[cut]),
             (weight_by_shifts, "LANES_TERMS", 3),
             (weight_by_shifts, "SHIFTED", 2),
             (lanes, "LANES_TERMS", 3),
@@ -417,12 +416,12 @@ def test_on_a_device_few_large_tiles_and_no_threads(monkeypatch, rng):
     made, tiles = [], im2col.tiles
     for module in (slide, weight_by_columns):
         monkeypatch.setattr(module, "tiles", lambda *args, **options: made.append(tiles(*args, **options)) or made[-1])
-    for memory, count in ((1 << 30, {1}), (8 * 72 * 48 * 38, {2, 4})):  # all at once; one or two samples
+    for memory, count in ((1 << 30, [1, 1]), (8 * 72 * 48 * 38, [4, 2])):  # all at once; columns of a sample
         monkeypatch.setattr(im2col, "DEVICE_BYTES", memory)
         grads = ops.conv2d_backward(to_device(v), *map(to_device, arrays))
         for gradient, right in zip(grads[:2], expected[:2], strict=True):
             np.testing.assert_allclose(to_host(gradient), right, rtol=1e-11, atol=1e-11)
-        assert {len(found) for found in made} <= count | {1}
+        assert [len(found) for found in made] == count  # of the weight's gradient, of dx
         made.clear()
 
 

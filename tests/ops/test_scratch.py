@@ -96,12 +96,12 @@ def test_no_result_is_kept_memory_and_no_bit_depends_on_what_it_held(dtype, opti
 
 
 def test_a_second_call_takes_its_result_alone(rng):
-    x, weight = rng.standard_normal((1, 16, 64, 64), "float32"), rng.standard_normal((16, 16, 3, 3), "float32")
+    x, weight = rng.standard_normal((1, 16, 128, 128), "float32"), rng.standard_normal((16, 16, 3, 3), "float32")
     peaks = []
     for _ in range(2):
         tracemalloc.start()
         y = ops.conv2d(x, weight, padding=1)
         peaks.append(tracemalloc.get_traced_memory()[1] - y.nbytes)
         tracemalloc.stop()
-    assert peaks[0] > 4e5
+    assert peaks[0] > 1e6
     assert peaks[1] < 1e5

@@ -59,12 +59,17 @@ def tiles(N: int, output: Pair, pixel_bytes: int, like: Array, shares: int = SHA
 
 
 def tile_pixels(output: Pair, pixel_bytes: int) -> int:
-    """How many pixels a tile may have: few enough for the cache, and a part of a large sample for each thread."""
-    (H, W), pixel_bytes = output, max(1, pixel_bytes)
-    pixels = min(max(TILE_BYTES // pixel_bytes, LEAST_PIXELS), MOST_PIXELS, MOST_BYTES // pixel_bytes)
+    """How many pixels a tile may have: as many as suit the cache, and a part of a large sample for each thread."""
+    (H, W), pixels = output, cache_pixels(pixel_bytes)
     if 2 * H * W > MOST_PIXELS:
         pixels = min(pixels, -(-H // SHARES) * W)
     return max(1, pixels)
+
+
+def cache_pixels(pixel_bytes: int) -> int:
+    """How many pixels a tile's matrix may have."""
+    pixel_bytes = max(1, pixel_bytes)
+    return min(max(TILE_BYTES // pixel_bytes, LEAST_PIXELS), MOST_PIXELS, MOST_BYTES // pixel_bytes)
 
 
 def row_parts(output: Pair, pixels: int) -> list[slice]:

@@ -49,12 +49,12 @@ def cheaper_apart(weight: Array, window: Window) -> bool:
     An element of a column: once copied here, once packed by BLAS (together 2.5). An element of z: written, read, added (3).
     """
     O, C, KH, KW = weight.shape[1:]
+    if KW == 1 or window.stride[1] > 1 or 2.5 * C * KH + 3 * O * KW >= 2.5 * C * KH * KW:
+        return False
     rows = row_parts(window.output, tile_pixels(window.output, apart_bytes(weight)))
     pixels = rows[0].stop * window.output[1]
     whole = len(rows) == 1 and pixels * weight.size >= WHOLE
-    if KW == 1 or window.stride[1] > 1 or pixels < LONG or whole:
-        return False
-    return bool(2.5 * C * KH + 3 * O * KW < 2.5 * C * KH * KW)
+    return bool(pixels >= LONG and not whole)
 
 
 def apart_bytes(weight: Array) -> int:

@@ -21,7 +21,7 @@ import math
 from typing import NamedTuple
 
 from ..backend import Array, namespace, on_device
-from .im2col import LEAST_PIXELS, MOST_BYTES, MOST_PIXELS, SHARES, TILE_BYTES, each, parts
+from .im2col import LEAST_PIXELS, MOST_BYTES, SHARES, cache_pixels, each, parts
 from .lanes import LANES_TERMS, add_product, lanes_for, lanes_sum
 from .scratch import Scratch
 from .window import Window
@@ -104,7 +104,7 @@ def rows_of(moved: Array, width: int, pixel_bytes: int, blocks: int) -> list[tup
     """The tiles: samples, and some whole rows of each, of ``width`` pixels once they are laid out."""
     N, height = len(moved), moved.shape[3]
     share = max(LANES_TERMS, N * height * width * blocks // SHARES)  # of a thread
-    pixels = min(max(TILE_BYTES // pixel_bytes, LEAST_PIXELS), MOST_PIXELS, share)
+    pixels = min(cache_pixels(pixel_bytes), share)
     return [(n, rows) for n in range(N) for rows in parts(height, max(1, pixels // width))]
 
 
